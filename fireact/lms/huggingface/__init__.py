@@ -1,0 +1,137 @@
+"""A local model, tuned or not, answering many dialogues at once through one continuously batched engine."""
+
+from __future__ import annotations
+
+import asyncio
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+
+from fireact.backbone import Backbone, load_for_acting
+from fireact.errors import ConfigError, ModelError
+from fireact.lms.base import Completion
+from fireact.lms.huggingface.cache import SlotCache
+from fireact.lms.huggingface.engine import Engine, Request
+from fireact.render import STOP, Dialogue, PlainFormat, TextFormat, cut_after_action, encode, text_format
+
+
+class HuggingFace:
+    """``LanguageModel`` over a backbone and, if ``adapter`` names a folder, the adapter tuned on it.
+
+    Few-shot dialogues are plain ReAct text; without a few-shot prompt the backbone's own format is used, the one it
+    was tuned in. Decoding is greedy at ``temperature`` 0, else sampled from a generator that depends on ``seed`` and
+    the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        adapter: str | None = None,
+        temperature: float = 0.0,
+        seed: int = 0,
+        max_new_tokens: int = 96,
+        max_context: int = 2048,
+        concurrency: int = 16,
+        cache_gib: float = 4.0,
+    ) -> None:
+        self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
+        self._tokenizer = backbone.tokenizer()
+        self._tuned = backbone.text_format(self._tokenizer)
+        self._prompted = text_format("react", self._tokenizer)
+        model = load_for_acting(backbone, adapter)
+        self._end_ids = _end_ids(model, self._tokenizer)
+        self._temperature, self._seed = temperature, seed
+        self._max_new_tokens, self._max_context = max_new_tokens, max_context
+        self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
+        self._engine = Engine(model, self.concurrency)
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._answers: dict[Request, asyncio.Future[None]] = {}
+        self._loop: asyncio.Task[None] | None = None
+
+    async def complete(self, dialogue: Dialogue) -> Completion:
+        """See ``LanguageModel``; raises ModelError where the prompt leaves no room in ``max_context``."""
+        layout = self._prompted if dialogue.few_shot else self._tuned
+        prompt, _ = encode(layout.segments(dialogue), self._tokenizer)
+        if len(prompt) + self._max_new_tokens > self._max_context:
+            raise ModelError(f"a prompt of {len(prompt)} tokens leaves no room for {self._max_new_tokens} more within "
+                             f"lm.max_context={self._max_context}; raise it or ask for fewer rounds")
+        request = Request(
+            prompt, self._stops, self._max_new_tokens, self._temperature, self._generator(prompt)
+        )
+        await self._generate(request)
+        return self._completion(request, layout, dialogue.opening)
+
+    async def aclose(self) -> None:
+        """Wait for the step under way and end the engine's thread."""
+        if self._loop is not None:
+            self._loop.cancel()
+        self._thread.shutdown(cancel_futures=True)
+
+    async def _generate(self, request: Request) -> None:
+        self._answers[request] = asyncio.get_running_loop().create_future()
+        self._engine.submit(request)
+        if self._loop is None or self._loop.done():
+            self._loop = asyncio.create_task(self._serve())
+        await self._answers[request]
+
+    async def _serve(self) -> None:
+        """Step the engine in its own thread (always the same one: torch keeps a worker pool per calling thread)."""
+        while not self._engine.idle:
+            try:
+                finished = await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.step)
+            except RuntimeError as error:  # out of memory, above all
+                self._fail(error)
+                return
+            for request in finished:
+                self._answers.pop(request).set_result(None)
+            for _ in range(3 if finished else 1):  # let those that were answered search and ask again first
+                await asyncio.sleep(0)
+
+    def _fail(self, error: Exception) -> None:
+        reason = str(error).splitlines()[0]
+        for answer in self._answers.values():
+            answer.set_exception(ModelError(f"the local model stopped: {reason}; lower lm.concurrency if memory is "
+                                            "short"))
+        self._answers.clear()
+
+    def _stops(self, generated: list[int]) -> bool:
+        if generated[-1] in self._end_ids:
+            return True
+        text = self._tokenizer.decode(generated)
+        return cut_after_action(text) is not None or STOP in text
+
+    def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
+        ids = request.generated
+        ended = ids[-1] in self._end_ids
+        text = self._tokenizer.decode(ids[:-1] if ended else ids)
+        said = (cut_after_action(text + "\n") or text.split(STOP)[0]).strip()
+        clean = ended if not isinstance(layout, PlainFormat) else text == said + layout.terminator
+        kept = tuple(ids) if clean and not opening else None
+        return Completion(said, kept, len(request.prompt), len(ids))
+
+    def _generator(self, prompt: list[int]) -> torch.Generator | None:
+        if self._temperature == 0:
+            return None
+        return torch.Generator().manual_seed(zlib.crc32(repr((self._seed, prompt)).encode()))
+
+
+def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens after which this model says nothing more."""
+    configured = model.generation_config.eos_token_id
+    several = configured if isinstance(configured, list) else [configured]
+    return frozenset(i for i in [*several, tokenizer.eos_token_id] if i is not None)
+
+
+def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
+    """How many dialogues of ``max_context`` tokens fit."""
+    if set(getattr(model.config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
+        raise ModelError("this backbone's attention is not causal over the whole text, which the local engine needs; "
+                         "serve it (for example with vLLM) and use lm=openai")
+    per_slot = SlotCache.bytes_per_token(model.config, model.dtype) * max_context
+    slots = int(cache_gib * 2**30 // per_slot)
+    if slots < 1:
+        raise ConfigError(f"lm.cache_gib={cache_gib} does not hold one dialogue of lm.max_context={max_context} tokens "
+                          f"({per_slot / 2**30:.2f} GiB); raise the one or lower the other")
+    return slots

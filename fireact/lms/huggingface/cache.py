@@ -1,0 +1,74 @@
+"""Keys and values of many dialogues, one slot each, kept between rounds and shared where prompts begin alike."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+_GROWTH = 128  # positions added at a time, so that short dialogues never pay for the longest
+
+
+class SlotCache:
+    """What a decoder of transformers calls as ``past_key_values``, addressed by slot and position.
+
+    Keys and values are kept per layer as (slots, kv_heads, capacity, head_dim). Every row of a forward pass names the
+    slot and the positions it writes; a query at position p sees exactly the positions 0…p of its slot. So ragged
+    rows need no padding in the cache, and whatever lies beyond a slot's length is never seen.
+    """
+
+    def __init__(self, config: Any, slots: int, dtype: torch.dtype, device: torch.device) -> None:
+        self.slots = slots
+        self.capacity = 0
+        self._layers = config.num_hidden_layers
+        self._heads = config.num_key_value_heads
+        self._width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        self._keys = [self._empty(slots, dtype, device) for _ in range(self._layers)]
+        self._values = [self._empty(slots, dtype, device) for _ in range(self._layers)]
+        self._rows: torch.Tensor | slice = slice(0, 0)
+        self._index: tuple[torch.Tensor, torch.Tensor]
+        self._length = 0
+
+    @staticmethod
+    def bytes_per_token(config: Any, dtype: torch.dtype) -> int:
+        """Bytes that one position of one slot takes over all layers."""
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        return 2 * config.num_hidden_layers * config.num_key_value_heads * width * dtype.itemsize
+
+    def aim(self, rows: list[int], positions: torch.Tensor) -> torch.Tensor:
+        """Direct the next forward pass at ``rows`` (B slots) and ``positions`` (B, Q); returns its mask (B, 1, Q, L)."""
+        self._length = int(positions.max()) + 1
+        self._reserve(self._length)
+        slots = torch.tensor(rows, device=positions.device)
+        # A run of slots from 0 is read in place; anything else has to be gathered.
+        self._rows = slice(0, len(rows)) if rows == list(range(len(rows))) else slots
+        self._index = (slots.unsqueeze(1), positions)
+        seen = torch.arange(self._length, device=positions.device) <= positions.unsqueeze(-1)
+        return seen.unsqueeze(1)
+
+    def update(
+        self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store keys and values (B, kv_heads, Q, head_dim) where ``aim`` said; returns all of the rows' (…, L, …)."""
+        slots, positions = self._index
+        self._keys[layer_idx][slots, :, positions] = keys.transpose(1, 2)
+        self._values[layer_idx][slots, :, positions] = values.transpose(1, 2)
+        seen = (self._rows, slice(None), slice(0, self._length))
+        return self._keys[layer_idx][seen], self._values[layer_idx][seen]
+
+    def copy(self, source: int, target: int, length: int) -> None:
+        """Give slot ``target`` the first ``length`` positions of slot ``source``."""
+        for tensor in (*self._keys, *self._values):
+            tensor[target, :, :length] = tensor[source, :, :length]
+
+    def _empty(self, slots: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+        return torch.zeros(slots, self._heads, 0, self._width, dtype=dtype, device=device)
+
+    def _reserve(self, length: int) -> None:
+        if length <= self.capacity:
+            return
+        self.capacity = -(-length // _GROWTH) * _GROWTH
+        for tensors in (self._keys, self._values):
+            for i, old in enumerate(tensors):
+                tensors[i] = old.new_zeros(self.slots, self._heads, self.capacity, self._width)
+                tensors[i][:, :, : old.shape[2]] = old

@@ -1,0 +1,182 @@
+"""Continuous batching of a local model: every step feeds all running dialogues, and a finished one frees its slot.
+
+A slot remembers the tokens whose keys and values it holds. A prompt that continues a slot is only fed its new tokens;
+one that begins like any slot (a few-shot prompt) copies the common part instead of computing it again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from fireact.backbone import decoder_of, logits_of
+from fireact.lms.huggingface.cache import SlotCache
+
+_WORTH_WAITING = 64  # tokens that another prompt is about to compute anyway
+
+
+@dataclass(eq=False)
+class Request:
+    """One turn to generate. ``stop`` is asked after every token; a sampled request brings its own generator."""
+
+    prompt: list[int]
+    stop: Callable[[list[int]], bool]
+    max_new_tokens: int
+    temperature: float = 0.0
+    generator: torch.Generator | None = None
+    generated: list[int] = field(default_factory=list)
+    slot: int = -1
+
+
+class Engine:
+    """Greedy outputs do not depend on what else is in the batch: rows never see each other (float32)."""
+
+    def __init__(self, model: Any, slots: int) -> None:
+        self._model = model
+        self._decoder = decoder_of(model)
+        self._device = model.device
+        self._cache = SlotCache(model.config, slots, model.dtype, model.device)
+        self._held: list[list[int]] = [[] for _ in range(slots)]
+        self._last_used = [0] * slots
+        self._clock = 0
+        self._waiting: deque[Request] = deque()
+        self._running: dict[int, Request] = {}
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self._waiting or self._running)
+
+    def submit(self, request: Request) -> None:
+        """Queue a request; it starts at the next ``step`` with a free slot."""
+        self._waiting.append(request)
+
+    @torch.inference_mode()
+    def step(self) -> list[Request]:
+        """Admit what fits, give every running request one more token; returns the requests this finished."""
+        self._clock += 1
+        finished = [r for r in self._decode() if self._is_finished(r)]
+        for group in _by_length(self._admit(), lambda r: len(r.prompt) - len(self._held[r.slot])):
+            finished += [r for r in self._prefill(group) if self._is_finished(r)]
+        for request in finished:
+            del self._running[request.slot]
+        return finished
+
+    def _admit(self) -> list[Request]:
+        """Give waiting requests slots, in order; one that shares a long new prefix with another waits a step."""
+        admitted: list[Request] = []
+        for request in list(self._waiting):
+            slot = self._best_slot(request.prompt)
+            if slot is None:
+                break
+            donor = max(range(len(self._held)), key=lambda s: _common(self._held[s], request.prompt))
+            shared = min(_common(self._held[donor], request.prompt), len(request.prompt) - 1)
+            if any(_common(other.prompt, request.prompt) >= shared + _WORTH_WAITING for other in admitted):
+                continue
+            if donor != slot:
+                self._cache.copy(donor, slot, shared)
+            self._held[slot] = request.prompt[:shared]
+            request.slot, self._last_used[slot] = slot, self._clock
+            self._running[slot] = request
+            self._waiting.remove(request)
+            admitted.append(request)
+        return admitted
+
+    def _best_slot(self, prompt: list[int]) -> int | None:
+        """The free slot that the prompt continues, else the one unused for longest; None if all are busy."""
+        free = [s for s in range(len(self._held)) if s not in self._running]
+        continued = [s for s in free if self._held[s] and self._held[s] == prompt[: len(self._held[s])]]
+        if continued:
+            return max(continued, key=lambda s: len(self._held[s]))
+        return min(free, key=lambda s: self._last_used[s], default=None)
+
+    def _prefill(self, requests: list[Request]) -> list[Request]:
+        """Feed each prompt's new tokens (right-padded to the longest) and take each first token."""
+        starts = [len(self._held[r.slot]) for r in requests]
+        fresh = [r.prompt[start:] for r, start in zip(requests, starts, strict=True)]
+        width = max(map(len, fresh))
+        ids = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in fresh])
+        positions = torch.tensor(starts).unsqueeze(1) + torch.arange(width)
+        self._advance(requests, [r.slot for r in requests], ids, positions, [len(tokens) - 1 for tokens in fresh])
+        for request in requests:
+            self._held[request.slot] = list(request.prompt)
+        return requests
+
+    def _decode(self) -> list[Request]:
+        """Feed every running request its last token.
+
+        Slots in between that are not running ride along with a dummy token, whose keys lie beyond their length:
+        cheaper than gathering the others' keys and values.
+        """
+        if not self._running:
+            return []
+        rows = list(range(max(self._running) + 1))
+        last = [self._running[s].generated[-1] if s in self._running else 0 for s in rows]
+        positions = torch.tensor([[len(self._held[s])] for s in rows])
+        requests = [self._running[s] for s in rows if s in self._running]
+        picked = [self._running.get(s) for s in rows]
+        self._advance(picked, rows, torch.tensor(last).unsqueeze(1), positions, [0] * len(rows))
+        for request in requests:
+            self._held[request.slot].append(request.generated[-2])
+            self._last_used[request.slot] = self._clock
+        return requests
+
+    def _advance(
+        self,
+        requests: list[Request | None] | list[Request],
+        rows: list[int],
+        ids: torch.Tensor,
+        positions: torch.Tensor,
+        last: list[int],
+    ) -> None:
+        """One forward pass over ids (B, Q) at positions (B, Q); each request gets the token after column ``last``."""
+        positions = positions.to(self._device)
+        mask = self._cache.aim(rows, positions)
+        hidden = self._decoder(
+            input_ids=ids.to(self._device),
+            position_ids=positions,
+            attention_mask=mask,
+            past_key_values=self._cache,
+            use_cache=True,
+        ).last_hidden_state
+        wanted = [i for i, request in enumerate(requests) if request is not None]
+        logits = logits_of(self._model, hidden[wanted, [last[i] for i in wanted]])
+        for i, row in zip(wanted, logits, strict=True):
+            request = requests[i]
+            assert request is not None
+            request.generated.append(_pick(row, request))
+
+    @staticmethod
+    def _is_finished(request: Request) -> bool:
+        return len(request.generated) >= request.max_new_tokens or request.stop(request.generated)
+
+
+def _pick(logits: torch.Tensor, request: Request) -> int:
+    """The next token of one request from its logits (V,)."""
+    if request.temperature == 0:
+        return int(logits.argmax())
+    weights = torch.softmax(logits / request.temperature, dim=-1).cpu()
+    return int(torch.multinomial(weights, 1, generator=request.generator))
+
+
+def _common(a: list[int], b: list[int]) -> int:
+    """The length of the longest common prefix."""
+    limit = min(len(a), len(b))
+    if a[:limit] == b[:limit]:
+        return limit
+    return next(i for i in range(limit) if a[i] != b[i])
+
+
+def _by_length(requests: list[Request], length: Callable[[Request], int]) -> list[list[Request]]:
+    """Groups whose members are at least half as long as their longest, so that little is padding."""
+    groups: list[list[Request]] = []
+    for request in sorted(requests, key=length, reverse=True):
+        if groups and 2 * length(request) >= length(groups[-1][0]):
+            groups[-1].append(request)
+        else:
+            groups.append([request])
+    return groups

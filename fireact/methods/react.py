@@ -1,0 +1,64 @@
+"""ReAct (Yao et al. 2022): thoughts, searches and an answer, in turn. The other methods are small departures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from fireact.errors import ConfigError
+from fireact.lms.base import LanguageModel
+from fireact.methods.base import Episode
+from fireact.methods.loop import Loop
+from fireact.records import FINISH, SEARCH, Question
+from fireact.search.base import SearchTool
+
+PROMPTS = Path(__file__).parent / "prompts"
+
+
+class ReAct:
+    """Few-shot ReAct prompting.
+
+    ``prompt`` is a text file, relative to the shipped prompts or to the working directory. ``trains_on`` says which
+    methods' trajectories make up this method's training mix; acting does not use it.
+    """
+
+    actions: ClassVar[Sequence[str]] = (SEARCH, FINISH)
+
+    def __init__(
+        self,
+        name: str,
+        prompt: str | None,
+        max_rounds: int = 11,
+        max_retries: int = 2,
+        trains_on: Sequence[str] = (),
+    ) -> None:
+        self.name = name
+        self.trains_on = tuple(trains_on)
+        self._prompt, self._max_rounds, self._max_retries = prompt, max_rounds, max_retries
+
+    async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
+        """See ``Method``; raises ConfigError where the prompt file is missing."""
+        return await Loop(self.few_shot, self.actions, self._max_rounds, self._max_retries, self.opening).run(
+            question, lm, search
+        )
+
+    def opening(self, round_: int) -> str:
+        """The words forced on the turn of ``round_``, counted from 1; none here."""
+        return ""
+
+    @cached_property
+    def few_shot(self) -> str:
+        """The instructions and examples put before the question; empty for a tuned model.
+
+        Raises:
+            ConfigError: the prompt file is missing.
+        """
+        if self._prompt is None:
+            return ""
+        for file in (PROMPTS / self._prompt, Path(self._prompt)):
+            if file.is_file():
+                return file.read_text(encoding="utf-8").strip()
+        raise ConfigError(f"there is no few-shot prompt {self._prompt} for method {self.name}; write one and pass "
+                          "method.prompt=FILE, or choose a method that has one for this task")

@@ -1,0 +1,244 @@
+"""Trajectory ⇄ text: the one place that knows ReAct, Alpaca and chat text, for acting and for learning alike.
+
+A dialogue is rendered as a list of segments, each either context (what the environment said) or target (what the
+model must say). Every segment is tokenised on its own, so the prompt that an acting model sees is, token for token,
+a prefix of the row it was trained on, and the loss mask needs no searching.
+
+A rendered HotpotQA episode, targets in «»::
+
+    Below is an instruction … ### Instruction:\\nWho wrote X?\\n\\n### Response:\\n
+    «Thought: I need to find X.\\nAction: search[X]\\n»Observation: X is a book by Y.\\n
+    «Thought: Y wrote it.\\nAction: finish[Y]\\n</s>»
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from fireact.errors import ConfigError, ParseError
+from fireact.records import Step, Trajectory
+
+_ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
+_COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
+STOP = "\nObservation:"
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local."""
+
+    text: str
+    observation: str | None
+    ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """Everything said so far. ``few_shot`` is empty for a tuned model; ``opening`` is forced on the next turn."""
+
+    question: str
+    few_shot: str = ""
+    turns: tuple[Turn, ...] = ()
+    opening: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """A stretch of text that is wholly target or wholly context; ``ids`` override its tokenisation."""
+
+    text: str
+    target: bool = False
+    ids: tuple[int, ...] | None = None
+
+
+def parse_step(text: str) -> Step:
+    """The first action line of a model's turn, with everything before it as the thought.
+
+    Raises:
+        ParseError: there is no line ``Action: name[argument]``.
+    """
+    match = _ACTION_LINE.search(text)
+    if match is None:
+        raise ParseError("no line of the form Action: name[argument]")
+    thought = text[: match.start()].strip().removeprefix("Thought:").strip()
+    return Step(thought, match.group(1), match.group(2))
+
+
+def cut_after_action(text: str) -> str | None:
+    """``text`` up to the end of its first finished action line, newline excluded; None if there is none yet."""
+    match = _COMPLETE_ACTION_LINE.search(text)
+    return None if match is None else text[: match.end() - 1].rstrip()
+
+
+def step_text(step: Step) -> str:
+    """The model's turn that ``parse_step`` reads back as ``step``; a turn without action is its own text."""
+    if not step.action:
+        return step.thought
+    thought = f"Thought: {step.thought}\n" if step.thought else ""
+    return f"{thought}Action: {step.action}[{step.argument}]"
+
+
+def dialogue_of(trajectory: Trajectory) -> Dialogue:
+    """The dialogue a tuned model would have had: no few-shot prompt, every step a turn."""
+    turns = tuple(Turn(step_text(step), step.observation) for step in trajectory.steps)
+    return Dialogue(trajectory.question.prompt(), turns=turns)
+
+
+class Tokenizer(Protocol):
+    """What rendering needs of a Hugging Face tokenizer."""
+
+    all_special_tokens: list[str]
+    added_tokens_decoder: dict[int, Any]
+    eos_token: str | None
+
+    def __call__(self, text: str, *, add_special_tokens: bool = True) -> Any: ...
+
+
+class TextFormat(Protocol):
+    """A text layout bound to one tokenizer. ``terminator`` ends each turn of the model and is a target."""
+
+    @property
+    def terminator(self) -> str: ...
+
+    def segments(self, dialogue: Dialogue) -> list[Segment]:
+        """The dialogue so far, ending where the model speaks next (or, after an open last turn, with that turn)."""
+        ...
+
+    def end(self) -> list[Segment]:
+        """What closes a finished dialogue in a training row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class PlainFormat:
+    """Text that simply goes on: the ReAct layout of the field and the Alpaca template of the released data."""
+
+    head: str
+    begin: str
+    end_token: str
+    specials: tuple[str, ...]
+    terminator: str = "\n"
+
+    def segments(self, dialogue: Dialogue) -> list[Segment]:
+        """See ``TextFormat``."""
+        head = self.head.replace("{few_shot}", dialogue.few_shot)
+        out = [Segment(self.begin + head.replace("{question}", _inert(dialogue.question, self.specials)))]
+        for turn in dialogue.turns:
+            out.append(Segment(_inert(turn.text, self.specials) + self.terminator, True, turn.ids))
+            if turn.observation is not None:
+                out.append(Segment(f"Observation: {_inert(_one_line(turn.observation), self.specials)}\n"))
+        return [*out, Segment(dialogue.opening)] if dialogue.opening else out
+
+    def end(self) -> list[Segment]:
+        """The end token, which the model must learn to say."""
+        return [Segment(self.end_token, True)]
+
+
+@dataclass(frozen=True, slots=True)
+class ChatFormat:
+    """A tokenizer's own chat template, taken apart into the four strings between which contents stand."""
+
+    before: str
+    to_model: str
+    terminator: str
+    to_user: str
+    specials: tuple[str, ...]
+
+    def segments(self, dialogue: Dialogue) -> list[Segment]:
+        """See ``TextFormat``; few-shot text and question form the first user turn."""
+        question = _inert("\n\n".join(filter(None, [dialogue.few_shot, dialogue.question])), self.specials)
+        out = [Segment(self.before + question + self.to_model)]
+        for turn in dialogue.turns:
+            out.append(Segment(_inert(turn.text, self.specials) + self.terminator, True, turn.ids))
+            if turn.observation is not None:
+                observation = _inert(_one_line(turn.observation), self.specials)
+                out.append(Segment(f"{self.to_user}Observation: {observation}{self.to_model}"))
+        return [*out, Segment(dialogue.opening)] if dialogue.opening else out
+
+    def end(self) -> list[Segment]:
+        """Nothing: each turn ends with its own terminator."""
+        return []
+
+
+_REACT_HEAD = "{few_shot}\n\nQuestion: {question}\n"
+_ALPACA_HEAD = (
+    "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
+    "### Instruction:\n{question}\n\n### Response:\n"
+)
+
+
+def text_format(name: str, tokenizer: Tokenizer) -> TextFormat:
+    """The format called ``name`` (react, alpaca or chat) bound to ``tokenizer``.
+
+    Raises:
+        ConfigError: the name is unknown, or the tokenizer has no end token or no usable chat template.
+    """
+    if tokenizer.eos_token is None:
+        raise ConfigError("the tokenizer has no end token, so no turn could end; use another backbone")
+    specials = _control_tokens(tokenizer)
+    if name == "chat":
+        return _chat_format(tokenizer, specials)
+    heads = {"react": _REACT_HEAD, "alpaca": _ALPACA_HEAD}
+    if name not in heads:
+        raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca or chat")
+    return PlainFormat(heads[name], _begin(tokenizer), tokenizer.eos_token, specials)
+
+
+def _control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
+    """Every text that the tokenizer would take for a control token, longest first; some have no named role."""
+    unnamed = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return tuple(sorted(unnamed | set(tokenizer.all_special_tokens), key=lambda token: (-len(token), token)))
+
+
+def _begin(tokenizer: Tokenizer) -> str:
+    """The begin token, where the tokenizer puts one before every text by itself."""
+    ids = tokenizer("", add_special_tokens=True).input_ids
+    begin = getattr(tokenizer, "bos_token", None)
+    return begin if begin and ids and ids[0] == tokenizer(begin, add_special_tokens=False).input_ids[-1] else ""
+
+
+def _chat_format(tokenizer: Any, specials: Sequence[str]) -> ChatFormat:
+    """Render marked contents once and read the template off between the marks."""
+    if not getattr(tokenizer, "chat_template", None):
+        raise ConfigError("this backbone's tokenizer has no chat template; use backbone.format=alpaca")
+    marks = {"«U1»": "user", "«A1»": "assistant", "«U2»": "user"}
+    messages = [{"role": role, "content": mark} for mark, role in marks.items()]
+    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+    parts = re.split("|".join(marks), text)
+    if len(parts) != 4:
+        raise ConfigError("this backbone's chat template leaves turns out; use backbone.format=alpaca")
+    before, to_model, after_model, to_model_again = parts
+    terminator = next((token for token in specials if after_model.startswith(token)), None)
+    if to_model != to_model_again or terminator is None:
+        raise ConfigError("this backbone's chat template renders turns unevenly; use backbone.format=alpaca")
+    return ChatFormat(before, to_model, terminator, after_model.removeprefix(terminator), tuple(specials))
+
+
+def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
+    """Token ids and, for each, whether it is a target; both of length T."""
+    ids: list[int] = []
+    targets: list[bool] = []
+    for segment in segments:
+        if segment.ids is not None:
+            piece: Sequence[int] = segment.ids
+        else:
+            piece = tokenizer(segment.text, add_special_tokens=False).input_ids
+        ids.extend(piece)
+        targets.extend([segment.target] * len(piece))
+    return ids, targets
+
+
+def _one_line(text: str) -> str:
+    """An observation is one line, so nothing in it can pass for a thought or an action."""
+    return " ".join(text.split())
+
+
+def _inert(text: str, specials: Sequence[str]) -> str:
+    """``text`` with a zero-width space inside every control token it spells out, so that none takes effect."""
+    for token in specials:
+        if token in text:
+            text = text.replace(token, f"{token[0]}\u200b{token[1:]}")
+    return text

@@ -1,0 +1,187 @@
+"""Run folders: one configuration each, resumable, refused to any other, and never left half-written.
+
+A folder holds ``config.yaml`` from its first moment and ``metrics.json`` from its last; in between, records are
+appended line by line, so whatever was finished when a run was killed stays usable.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import mmap
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from fireact.errors import StorageError
+
+CONFIG, METRICS = "config.yaml", "metrics.json"
+# Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
+IGNORED = (
+    "cache_dir",
+    "experiment",
+    "lm.cache_gib",
+    "lm.concurrency",
+    "logger",
+    "run_dir",
+    "runs_dir",
+    "save_every",
+    "trainer.log_every_n_steps",
+)
+_ABSENT = "absent"
+
+
+class State(StrEnum):
+    """What was found in the folder."""
+
+    NEW = "new"
+    RESUMING = "resuming"
+    FINISHED = "finished"
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """An opened run folder. ``config_hash`` is the same for every configuration that gives the same results."""
+
+    folder: Path
+    config_hash: str
+    state: State
+
+    @property
+    def metrics(self) -> dict[str, Any]:
+        """What ``finish`` wrote; only a finished run has it."""
+        metrics: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
+        return metrics
+
+    def finish(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``metrics.json``, which marks the folder as finished."""
+        write_json(self.folder / METRICS, {**metrics, "config_hash": self.config_hash})
+
+
+def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> Run:
+    """Make the folder this configuration's own, or find it so.
+
+    Args:
+        config: the resolved configuration: plain dictionaries, lists and scalars.
+        ignore: keys, or ends of dotted keys, that do not shape results and enter neither the comparison nor
+            ``config_hash``.
+
+    Raises:
+        StorageError: the folder cannot be written, or was made by another configuration.
+    """
+    folder = Path(folder)
+    shaping = _shaping(config, ignore)
+    with _writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        resuming = (folder / CONFIG).exists()
+        if resuming:
+            _refuse_another(folder, shaping, ignore)
+        else:
+            _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
+        for lines in folder.glob("*.jsonl"):
+            repair_lines(lines)
+    finished = State.FINISHED if (folder / METRICS).exists() else State.RESUMING
+    return Run(folder, _hash(shaping), finished if resuming else State.NEW)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON so that ``path`` holds either the old text or the whole new one.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with _writing(path):
+        _write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_lines(path: Path, rows: Iterable[Any]) -> None:
+    """Write one JSON line per row so that ``path`` holds either the old lines or all of the new ones.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with _writing(path):
+        _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+
+
+def append_line(path: Path, value: Any) -> None:
+    """Append ``value`` as one JSON line that survives a kill right after the call.
+
+    Raises:
+        StorageError: the file cannot be written.
+    """
+    with _writing(path), path.open("a", encoding="utf-8") as file:
+        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def repair_lines(path: Path) -> None:
+    """Cut off a last line that a kill left unfinished. Its record was never committed, so it is made again."""
+    size = path.stat().st_size
+    if size == 0:
+        return
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        end = text.rfind(b"\n") + 1
+    if end < size:
+        os.truncate(path, end)
+
+
+def _shaping(config: Mapping[str, Any], ignore: Sequence[str]) -> dict[str, Any]:
+    """The configuration's leaves by dotted key, without the ignored ones."""
+    ignored = [f".{key}." for key in ignore]
+    return {key: leaf for key, leaf in _leaves(config) if not any(part in f".{key}." for part in ignored)}
+
+
+def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
+    if isinstance(value, Mapping | list | tuple) and value:
+        for name, below in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _leaves(below, f"{key}.{name}" if key else str(name))
+    else:
+        yield key, value
+
+
+def _hash(shaping: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+
+
+def _refuse_another(folder: Path, shaping: Mapping[str, Any], ignore: Sequence[str]) -> None:
+    try:
+        saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
+    except yaml.YAMLError:
+        saved = None
+    if not isinstance(saved, dict):
+        raise StorageError(f"{folder / CONFIG} is not a configuration; remove {folder} or choose another run folder")
+    there = _shaping(saved, ignore)
+    for key in sorted({*there, *shaping}):
+        theirs, ours = there.get(key, _ABSENT), shaping.get(key, _ABSENT)
+        if theirs != ours:
+            raise StorageError(
+                f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"
+            )
+
+
+def _write(path: Path, text: str) -> None:
+    # The process id keeps two ranks of one run out of each other's temporary file.
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise StorageError(
+            f"cannot write {path} ({error.strerror}); free or mend that place, or choose another run folder"
+        ) from error

@@ -1,0 +1,1 @@
+"""Search tools: a query in, one short text out."""

@@ -1,0 +1,123 @@
+"""The miniwiki tasks: seeded question streams over the invented world, and their scoring."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
+from itertools import cycle, islice
+from random import Random
+
+from fireact.errors import ConfigError
+from fireact.metrics import exact_match, f1_score
+from fireact.records import Document, Question, Score
+from fireact.tasks.miniwiki.difficulty import difficulty_named
+from fireact.tasks.miniwiki.families import Draft, Family
+from fireact.tasks.miniwiki.plans import Plan
+from fireact.tasks.miniwiki.sampling import Sampler
+from fireact.tasks.miniwiki.world import SPLITS, World, build
+
+MAXIMUM = 10_000
+_TRIES = 100  # so many repeats in a row mean that a family has little new to ask
+
+
+class MiniWiki:
+    """Questions about an invented world, drawn from ``families`` in turn.
+
+    ``seed`` and ``difficulty`` (easy, medium or hard) make the world. ``limit`` is how many questions there are, at
+    most and by default 10,000; those of a smaller limit are the first of those of a larger one. The splits share no
+    question and no thing that a question is about.
+
+    Raises:
+        ConfigError: the split, difficulty or limit does not exist, or a family has no questions for the split.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        families: Sequence[Family],
+        seed: int = 0,
+        difficulty: str = "medium",
+        split: str = "dev",
+        limit: int | None = None,
+    ) -> None:
+        if split not in SPLITS:
+            raise ConfigError(f"task.split={split} is unknown; choose {', '.join(SPLITS)}")
+        for family in families:
+            if split not in family.splits:
+                raise ConfigError(f"{name} is for evaluation only; choose task.split={' or '.join(family.splits)}")
+        if limit is not None and not 1 <= limit <= MAXIMUM:
+            raise ConfigError(f"task.limit={limit} is out of range; {name} has 1 to {MAXIMUM} questions a split")
+        self.name, self.split, self.families = name, split, tuple(families)
+        self._seed, self._difficulty, self._limit = seed, difficulty, limit
+        self._knobs = difficulty_named(difficulty)
+
+    def questions(self) -> list[Question]:
+        """See ``Task``."""
+        return [question for question, _ in self._planned]
+
+    def score(self, question: Question, answer: str) -> Score:
+        """EM and F1; ``correct`` is EM, but where the gold answer is yes, no or a letter, that the answer starts so."""
+        em = exact_match(answer, question.answer)
+        correct = em == 1.0
+        if question.choices or question.answer in ("yes", "no"):
+            words = answer.replace(".", " ").replace(",", " ").split()
+            correct = bool(words) and words[0].lower() == question.answer.lower()
+        return Score(em, f1_score(answer, question.answer), correct)
+
+    def documents(self) -> Iterable[Document]:
+        """The articles; the same for all tasks, splits and limits of a seed and difficulty."""
+        return self._world.documents
+
+    def plan(self, question: str) -> Plan | None:
+        """For the oracle teacher: how to answer the question with this text, without any facts; None if not ours."""
+        return self._plans.get(question)
+
+    @property
+    def _world(self) -> World:
+        return build(self._seed, self._difficulty)
+
+    @cached_property
+    def _planned(self) -> list[tuple[Question, Plan]]:
+        planned = list(islice(self._stream(), self._limit or MAXIMUM))
+        if self._limit and len(planned) < self._limit:
+            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} has {len(planned)} {self.split} questions")
+        return planned
+
+    @cached_property
+    def _plans(self) -> dict[str, Plan]:
+        return {question.prompt(): plan for question, plan in self._planned}
+
+    def _stream(self) -> Iterator[tuple[Question, Plan]]:
+        """Families in turn, each with random numbers of its own; no text twice; ends when a family is exhausted."""
+        samplers = [(family, self._sampler(family)) for family in self.families]
+        seen: set[str] = set()
+        for i, (family, sampler) in enumerate(cycle(samplers)):
+            drafts = (self._finished(family, sampler, f"{self.name}-{self.split}-{i}") for _ in range(_TRIES))
+            fresh = next((planned for planned in drafts if planned[0].prompt() not in seen), None)
+            if fresh is None:
+                return
+            seen.add(fresh[0].prompt())
+            yield fresh
+
+    def _sampler(self, family: Family) -> Sampler:
+        rng = Random(f"{self._seed}/{self._difficulty}/{self.split}/{family.kind}")
+        return Sampler(self._world, self.split, self._knobs, rng)
+
+    def _finished(self, family: Family, sampler: Sampler, id: str) -> tuple[Question, Plan]:
+        draft = family.draw(sampler)
+        given = family.self_contained and _hops(draft) <= 2 and sampler.rng.random() < self._knobs.self_contained
+        question = Question(
+            id=id,
+            text=f"{sampler.preface(draft.paths)} {draft.text}" if given else draft.text,
+            answer=draft.conclusion.answer([path.value for path in draft.paths]),
+            task=self.name,
+            split=self.split,
+            choices=draft.choices,
+            kind=f"{family.kind}_given" if given else family.kind,
+            evidence=tuple(dict.fromkeys(title for path in draft.paths for title in path.evidence)),
+        )
+        return question, Plan(tuple(path.lookup(draft.text) for path in draft.paths), draft.conclusion)
+
+
+def _hops(draft: Draft) -> int:
+    return sum(len(path.relations) for path in draft.paths)

@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+import torch
+
+from fireact.backbone import load_for_acting
+from fireact.errors import ConfigError, ModelError
+from fireact.lms.huggingface import HuggingFace
+from fireact.lms.huggingface.engine import Engine, Request
+from fireact.render import Dialogue, Turn, encode, text_format
+
+QUESTIONS = [f"Who wrote {title}?" for title in ("a book", "it", "Y", "the longest of all the books by Y", "I", "find")]
+FEW_SHOT = "Find the answer. " * 20
+
+
+def greedy(model, prompt: list[int], n: int) -> list[int]:
+    """The reference: one text, the whole of it encoded again for every token."""
+    ids = list(prompt)
+    for _ in range(n):
+        with torch.inference_mode():
+            ids.append(int(model(input_ids=torch.tensor([ids])).logits[0, -1].argmax()))
+    return ids[len(prompt) :]
+
+
+def run_engine(engine: Engine, prompts: list[list[int]], n: int) -> list[list[int]]:
+    requests = [Request(prompt, lambda _: False, n) for prompt in prompts]
+    for request in requests:
+        engine.submit(request)
+    while not engine.idle:
+        engine.step()
+    return [request.generated for request in requests]
+
+
+@pytest.mark.parametrize("slots", [1, 2, 4, 16])
+def test_greedy_tokens_are_those_of_the_unbatched_loop(tiny, slots):
+    model, tokenizer = load_for_acting(tiny, None), tiny.tokenizer()
+    layout = text_format("react", tokenizer)
+    prompts = [encode(layout.segments(Dialogue(q, FEW_SHOT)), tokenizer)[0] for q in QUESTIONS]
+    assert run_engine(Engine(model, slots), prompts, 12) == [greedy(model, prompt, 12) for prompt in prompts]
+
+
+def test_a_continued_prompt_feeds_only_its_new_tokens(tiny, monkeypatch):
+    model = load_for_acting(tiny, None)
+    engine, fed = Engine(model, 4), []
+    advance = engine._advance
+    monkeypatch.setattr(engine, "_advance", lambda *args: (fed.append(args[2].shape[1]), advance(*args)))
+    prompt = list(range(5, 105))
+    [generated] = run_engine(engine, [prompt], 6)
+    longer = [*prompt, *generated, 7, 8, 9]
+    [more] = run_engine(engine, [longer], 4)
+    # 100 prompt tokens and 5 more single ones; then the last generated token with the 3 new ones.
+    assert fed == [100, 1, 1, 1, 1, 1, 4, 1, 1, 1]
+    assert more == greedy(model, longer, 4)
+
+
+def test_a_shared_beginning_is_computed_once(tiny, monkeypatch):
+    engine, fed = Engine(load_for_acting(tiny, None), 4), []
+    advance = engine._advance
+    monkeypatch.setattr(engine, "_advance", lambda *args: (fed.append(tuple(args[2].shape)), advance(*args)))
+    shared = [5 + i % 200 for i in range(150)]
+    run_engine(engine, [[*shared, 6, 7], [*shared, 8], [*shared, 9, 10, 11]], 2)
+    assert fed[0] == (1, 152)
+    assert sorted(fed[1:])[-1][1] <= 3
+
+
+def test_dialogues_keep_their_tokens_between_rounds(smollm2):
+    """With the real backbone: batched and single dialogues say the same, and turns that ended cleanly keep ids."""
+    few_shot = "Answer with Thought and Action lines.\n\n" + "\n\n".join(
+        f"Question: Who wrote {work}?\nThought: I need to find who wrote {work}.\nAction: search[{work}]"
+        for work in ("Hamlet", "Faust", "Ulysses")
+    )
+
+    def act(concurrency: int) -> list[list[tuple[str, bool]]]:
+        async def dialogue(lm: HuggingFace, question: str) -> list[tuple[str, bool]]:
+            turns: tuple[Turn, ...] = ()
+            for _ in range(2):
+                said = await lm.complete(Dialogue(question, few_shot, turns))
+                turns = (*turns, Turn(said.text, "Nothing was found.", said.ids))
+            return [(turn.text, turn.ids is not None) for turn in turns]
+
+        async def every() -> list[list[tuple[str, bool]]]:
+            lm = HuggingFace(smollm2, concurrency=concurrency, max_new_tokens=32)
+            said = await asyncio.gather(*(dialogue(lm, q) for q in ("Who wrote Emma?", "Who was the first Tudor king?")))
+            await lm.aclose()
+            return said
+
+        return asyncio.run(every())
+
+    batched = act(8)
+    assert batched == act(1)
+    assert batched[0][0] == ("Thought: I need to find who wrote Emma.\nAction: search[Emma]", True)
+
+
+def test_sampling_depends_on_seed_and_prompt_alone(tiny):
+    async def sample(seed: int, concurrency: int) -> list[str]:
+        lm = HuggingFace(tiny, temperature=1.0, seed=seed, max_new_tokens=8, max_context=256, concurrency=concurrency)
+        said = await asyncio.gather(*(lm.complete(Dialogue(q)) for q in QUESTIONS))
+        await lm.aclose()
+        return [completion.text for completion in said]
+
+    first = asyncio.run(sample(0, 6))
+    assert first == asyncio.run(sample(0, 2))
+    assert first != asyncio.run(sample(1, 6))
+
+
+def test_what_does_not_fit_is_one_sentence(tiny):
+    async def ask() -> None:
+        lm = HuggingFace(tiny, max_new_tokens=8, max_context=40)
+        try:
+            await lm.complete(Dialogue("a book " * 50))
+        finally:
+            await lm.aclose()
+
+    with pytest.raises(ModelError, match=r"leaves no room for 8 more within lm\.max_context=40; raise it"):
+        asyncio.run(ask())
+    with pytest.raises(ConfigError, match="does not hold one dialogue"):
+        HuggingFace(tiny, cache_gib=1e-9)

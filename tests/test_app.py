@@ -1,0 +1,248 @@
+"""Commands as a user types them, on a small configuration of their own: what is said, and with which exit code."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
+
+from fireact import app
+from fireact.errors import ConfigError, DataError, FireActError
+
+FILES = {
+    "job.yaml": """
+        defaults: [common, model: small, experiment: null, _self_]
+        optim: {lr: 0.1, steps: 5}
+        wanted: ???
+        hydra: {sweep: {subdir: "${cell:job,model,seed}"}, help: {header: A small job.}}
+        """,
+    "other.yaml": """
+        defaults: [common, model: small, _self_]
+        hydra: {sweep: {subdir: "${cell:other,model,seed}"}}
+        """,
+    "model/small.yaml": "size: 1",
+    "model/large.yaml": "size: 2",
+    "model/broken.yaml": "size: [1\nname: x",
+    "experiment/grid.yaml": "# @package _global_\nhydra: {mode: MULTIRUN, sweeper: {params: {model: 'small,large'}}}",
+    "experiment/misspelt.yaml": "# @package _global_\ndefaults: [override /model: large]\noptim: {step: 3}",
+    "experiment/fits.yaml": "# @package _global_\ndefaults: [override /model: large]\noptim: {steps: 3}",
+}
+
+
+@dataclass
+class Outcome:
+    code: int | str | None
+    out: str
+    err: str
+
+
+Command = Callable[..., Outcome]
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Command]:
+    """Runs ``script`` as ``job.py`` with the given arguments in an empty folder."""
+    conf = tmp_path / "conf"
+    for name, text in FILES.items():
+        (conf / name).parent.mkdir(parents=True, exist_ok=True)
+        (conf / name).write_text("\n".join(line.removeprefix(" " * 8) for line in text.strip("\n").splitlines()))
+    shutil.copy(app.CONF / "common.yaml", conf)
+    monkeypatch.setattr(app, "CONF", conf)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
+
+    def run(*arguments: str, script: app.Script = lambda cfg: print(cfg.run_dir)) -> Outcome:
+        quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # pytest keeps its own log handlers
+        monkeypatch.setattr(sys, "argv", ["job.py", *arguments, *quiet])
+        with pytest.raises(SystemExit) as stop:
+            app.main("job")(script)()
+        captured = capsys.readouterr()
+        return Outcome(stop.value.code, captured.out, captured.err)
+
+    yield run
+    GlobalHydra.instance().clear()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("optim.lrr=1", "optim.lrr is no option; did you mean optim.lr?"),
+        ("modle=small", "modle is no option; did you mean model?"),
+        ("steps=1", "steps is no option; did you mean optim.steps?"),
+        ("zzz=1", "zzz is no option; --help shows them all"),
+        ("zzz/y=1", "zzz/y is no option; --help shows them all"),
+        ("experimnt=grid", "experimnt is no option; did you mean experiment?"),
+        ("model=medium", "model=medium does not exist; choose one of broken, large, small"),
+        ("experiment=none", "experiment=none does not exist; choose one of fits, grid, misspelt"),
+        ("seed", "cannot read 'seed'; write key=value, with quotes round a value that holds special characters"),
+        ("seed=[1", "cannot read 'seed=[1'; write key=value, with quotes round a value that holds special characters"),
+        ("seed=1,2", "seed=1,2 names several values; add -m to run each, or write key=[a,b] for one list"),
+        ("optim.lr=${nowhere}", "optim.lr: Interpolation key 'nowhere' not found"),
+        ("experiment=misspelt", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
+                                "did you mean optim.steps?"),
+        ("-m experiment=fits,grid", "experiment=fits,grid would lose both grids; run one experiment at a time"),
+        ("-m optim.lrr=1,2", "optim.lrr is no option; did you mean optim.lr?"),
+        ("-m experiment=misspelt seed=1,2", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
+                                            "did you mean optim.steps?"),
+        ("runs_dir=conf/job.yaml", "cannot use conf/job.yaml/job/small-seed0 (Not a directory); "
+                                   "free or mend that place, or choose another with runs_dir=DIR"),
+    ],
+)  # fmt: skip
+def test_a_mistake_in_the_command_is_one_sentence(command: Command, arguments: str, sentence: str) -> None:
+    outcome = command(*arguments.split(), script=lambda cfg: print(cfg.optim.lr))
+    assert (outcome.code, outcome.err) == (1, sentence + "\n")
+
+
+def test_a_broken_configuration_file_is_named_with_its_line(command: Command, tmp_path: Path) -> None:
+    outcome = command("model=broken")
+    sentence = f"{tmp_path}/conf/model/broken.yaml, line 2: expected ',' or ']', but got ':'; expected YAML\n"
+    assert (outcome.code, outcome.err) == (1, sentence)
+
+
+def test_a_value_that_must_be_given_is_asked_for(command: Command) -> None:
+    outcome = command(script=lambda cfg: cfg.wanted)
+    assert (outcome.code, outcome.err) == (1, "wanted has no value; add wanted=VALUE to the command\n")
+
+
+def _fails(cfg: DictConfig) -> None:
+    if cfg.seed != 2:
+        raise DataError(f"seed {cfg.seed} has no data")
+    print("ran 2")
+
+
+def test_a_named_failure_is_its_own_sentence(command: Command) -> None:
+    outcome = command(script=_fails)
+    assert (outcome.code, outcome.err) == (1, "seed 0 has no data\n")
+
+
+def test_in_a_sweep_the_other_cells_still_run(command: Command) -> None:
+    outcome = command("-m", "seed=1,2,3", script=_fails)
+    assert (outcome.code, outcome.out) == (1, "ran 2\n")
+    last = "2 of 3 cells failed; run the same command to try them again"
+    assert outcome.err.splitlines() == ["seed 1 has no data", "seed 3 has no data", last]
+
+
+def _interrupted(cfg: DictConfig) -> None:
+    raise KeyboardInterrupt
+
+
+def _interrupted_as_lightning_does(cfg: DictConfig) -> None:
+    try:
+        raise KeyboardInterrupt
+    except KeyboardInterrupt:
+        sys.exit(1)
+
+
+@pytest.mark.parametrize("script", [_interrupted, _interrupted_as_lightning_does])
+def test_ctrl_c_says_where_the_work_is(command: Command, script: app.Script) -> None:
+    outcome = command("seed=7", script=script)
+    kept = "what was finished is kept in runs/job/small-seed7"
+    assert (outcome.code, outcome.err) == (130, f"Interrupted; {kept}; run the same command to resume\n")
+
+
+def test_a_full_disk_is_named_but_a_bug_keeps_its_trace(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(cfg: DictConfig) -> None:
+        raise OSError(28, "No space left on device")
+
+    sentence = "cannot use the run folder (No space left on device); free or mend that place, or choose another with"
+    assert command(script=full).err == f"{sentence} runs_dir=DIR\n"
+
+    def bug(cfg: DictConfig) -> None:
+        raise KeyError("ours")
+
+    monkeypatch.setattr(sys, "argv", ["job.py", "hydra/job_logging=none", "hydra/hydra_logging=none"])
+    with pytest.raises(KeyError, match="ours"):
+        app.main("job")(bug)()
+
+
+@pytest.mark.parametrize(
+    ("node", "sentence"),
+    [
+        ({"_target_": "fireact.records.Score", "em": 1, "size": 2}, "part.size is no option of fireact.records.Score"),
+        ({"_target_": "fireact.records.Score", "em": 1, "f1": 1},
+         "part does not suit fireact.records.Score "
+         "(Score.__init__() missing 1 required positional argument: 'correct')"),
+        ({"_target_": "fireact.nowhere.Thing"},
+         "part needs fireact.nowhere.Thing, which cannot be imported (No module named 'fireact.nowhere')"),
+        ({"_target_": "fireact.records.Trajectory.from_json", "row": 3}, "trajectory is int; expected an object"),
+        ({"_target_": "pathlib.Path", "_args_": [3]}, None),
+        ({"_target_": "fireact.metrics.exact_match", "prediction": 3, "answer": 4}, None),
+    ],
+)  # fmt: skip
+def test_what_a_class_refuses_is_told_by_its_key(node: dict[str, object], sentence: str | None) -> None:
+    with pytest.raises(Exception) as error:  # noqa: B017 - Hydra's wrapper, of which only the sentence matters
+        instantiate(OmegaConf.create({"part": node}))
+    told = app.explain(error.value)
+    assert told == sentence or sentence is None and (told is None or told.startswith("part does not suit pathlib"))
+
+
+def test_help_lists_groups_and_keys(command: Command) -> None:
+    outcome = command("--help")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.startswith("A small job.\n")
+    assert "model: broken, large, small\n" in outcome.out
+    assert "optim:\n  lr: 0.1\n  steps: 5\n" in outcome.out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "folders"),
+    [
+        ("", ["small-seed0"]),
+        ("seed=3 optim.lr=1e-4", ["small-seed3-optim.lr@1e-4"]),
+        ("optim.steps=2 optim.lr=3", ["small-seed0-optim.lr@3-optim.steps@2"]),
+        ("optim.lr=3 optim.steps=2", ["small-seed0-optim.lr@3-optim.steps@2"]),
+        ("-m seed=0,1 model=large", ["large-seed0", "large-seed1"]),
+        ("model=large -m", ["large-seed0"]),
+        ("model=large -m seed=1", ["large-seed1"]),
+        ("experiment=fits", ["fits/large-seed0"]),
+        ("experiment=grid seed=2,3", [f"grid/{m}-seed{s}" for m in ("small", "large") for s in (2, 3)]),
+        ("cache_dir=elsewhere runs_dir=runs", ["small-seed0"]),
+    ],
+)
+def test_folders_are_named_by_axes_then_other_overrides(command: Command, arguments: str, folders: list[str]) -> None:
+    outcome = command(*arguments.split())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.out.split() == [f"runs/job/{folder}" for folder in folders]
+    assert all(Path("runs/job", folder).is_dir() for folder in folders)
+
+
+def test_no_two_commands_share_a_folder(command: Command) -> None:
+    overrides = ["model.size='a/b'", "model.size='a_b'", "model.size=[a,b]", "+x=a", "model=[small,large]", "seed=null"]
+    overrides += [f"+x={'y' * n}" for n in (50, 250, 251)]
+    folders = [command(override).out.strip() for override in overrides]
+    assert len(set(folders)) == len(overrides)
+    assert max(len(Path(folder).name) for folder in folders) < 255
+
+
+def test_one_script_can_compose_another_s_configuration(command: Command) -> None:
+    def script(cfg: DictConfig) -> None:
+        other = app.compose("other", [f"runs_dir={cfg.runs_dir}", "seed=4"])
+        print(cfg.run_dir, other.run_dir, other.model.size, "hydra" in other)
+        with pytest.raises(ConfigError, match="sed is no option; did you mean seed?"):
+            app.compose("other", ["sed=4"])
+
+    outcome = command("model=large", script=script)
+    assert (outcome.err, outcome.out) == ("", "runs/job/large-seed0 runs/other/small-seed4 1 False\n")
+
+
+def test_composing_needs_no_running_script(command: Command) -> None:
+    assert app.compose("other").run_dir == "runs/other/small-seed0"
+
+
+def test_the_prompt_of_a_method_follows_the_task() -> None:
+    app._register_resolvers()
+    cfg = OmegaConf.create({"prompt": "${prompt:react}", "task": {"name": "miniwiki"}})
+    assert cfg.prompt == "miniwiki/react.txt"
+    assert OmegaConf.create({"prompt": "${prompt:react}"}).prompt is None
+
+
+def test_every_named_failure_explains_itself() -> None:
+    assert app.explain(FireActError("said so")) == "said so"
+    assert app.explain(ValueError("a bug")) is None

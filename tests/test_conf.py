@@ -1,0 +1,99 @@
+"""The shipped configuration: every option composes, fits its class and has a run folder of its own."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from hydra.utils import get_object
+
+from fireact import app
+
+SCRIPTS = ("train", "evaluate", "generate")
+# Where and how a run is watched is no axis; the folder still names them where they are overridden.
+NO_AXIS = {"experiment", "trainer", "logger"}
+HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
+
+
+def _defaults(script: str) -> dict[str, str | None]:
+    """The groups a script is composed from, each with its default option."""
+    text = yaml.safe_load((app.CONF / f"{script}.yaml").read_text(encoding="utf-8"))
+    return dict(next(iter(entry.items())) for entry in text["defaults"] if isinstance(entry, dict))
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (app.CONF / group).glob("*.yaml"))
+
+
+# Each option once, in the first script that uses its group.
+CASES = [
+    (script, group, option)
+    for group, script in {group: script for script in reversed(SCRIPTS) for group in _defaults(script)}.items()
+    if group != "experiment"
+    for option in _options(group)
+]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def hydra_ready() -> Iterator[None]:
+    """Set Hydra up once, not for every composition."""
+    with app._hydra_ready():
+        yield
+
+
+def _targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every node that names a class, by its key, innermost last."""
+    if isinstance(node, dict) and "_target_" in node:
+        yield key, node
+    for name, below in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+        yield from _targets(below, f"{key}.{name}")
+
+
+@pytest.mark.parametrize(("script", "group", "option"), CASES)
+def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, group: str, option: str) -> None:
+    cfg = app.compose(script, [f"{group}={option}"])
+    assert option in Path(cfg.run_dir).name or option == _defaults(script)[group]
+    for key, node in _targets(app.resolved(cfg)[group], group):
+        arguments = {name: value for name, value in node.items() if name not in HYDRAS}
+        signature = inspect.signature(get_object(node["_target_"]))
+        bind = signature.bind_partial if node.get("_partial_") else signature.bind
+        try:
+            bind(**arguments)
+        except TypeError as error:
+            pytest.fail(f"{key}: {error}")
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_axis_stands_in_the_folder_s_name(script: str) -> None:
+    axes = {group: option for group, option in _defaults(script).items() if group not in NO_AXIS}
+    name = Path(app.compose(script).run_dir).name
+    assert name.split("-") == [*map(str, axes.values()), "seed0"]
+
+
+def test_the_call_users_start_from_composes_as_the_paper_s_recipe() -> None:
+    cfg = app.resolved(app.compose("train", ["backbone=llama2_7b", "data=mixed"]))
+    assert cfg["backbone"]["hub"] == "meta-llama/Llama-2-7b-chat-hf"
+    assert cfg["backbone"]["format"] == "alpaca"
+    adapter = {key: cfg["adapter"][key] for key in ("r", "alpha", "dropout", "targets", "quantization")}
+    assert adapter == {"r": 8, "alpha": 16, "dropout": 0.05, "targets": ["q_proj", "v_proj"], "quantization": "nf4"}
+    optim = {key: cfg["optim"][key] for key in ("lr", "epochs", "batch_size", "warmup_steps")}
+    assert optim == {"lr": 3e-4, "epochs": 30, "batch_size": 16, "warmup_steps": 100}
+    assert cfg["run_dir"] == "runs/train/llama2_7b-qlora-react-mixed-all-seed0"
+
+
+@pytest.mark.parametrize("experiment", _options("experiment"))
+def test_every_experiment_spans_a_grid_of_known_keys_and_separate_folders(experiment: str) -> None:
+    app._register_resolvers()
+    app.check_experiment("train", [f"experiment={experiment}"])
+    text = yaml.safe_load((app.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    grid = {key: str(values).split(",") for key, values in text["hydra"]["sweeper"]["params"].items()}
+    cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
+    overrides = [[f"experiment={experiment}", *(f"{key}={value}" for key, value in cell.items())] for cell in cells]
+    folders = {app.compose("train", cell).run_dir for cell in overrides}
+    assert len(folders) == len(cells) > 1
+    assert all(folder.startswith(f"runs/train/{experiment}/") for folder in folders)

@@ -1,0 +1,101 @@
+"""Who may import whom: the walls of docs/architecture.md, held by reading every import statement."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "fireact").rglob("*.py"))
+SCRIPTS = [path for path in (ROOT / f"{name}.py" for name in ("train", "evaluate", "generate")) if path.exists()]
+
+# Longest matching head decides; "tasks" stands for fireact.tasks and all below it, and may always import itself.
+SEAMS = {"tasks.base", "search.base", "lms.base"}
+ALLOWED = {
+    "errors": set(),
+    "metrics": set(),
+    "records": {"errors"},
+    "download": {"errors"},
+    "runs": {"errors"},
+    "render": {"errors", "records"},
+    "app": {"errors"},
+    "tasks": {"errors", "records", "metrics", "render", "download"},
+    "search": {"errors", "records", "metrics", "render", "download"},
+    "lms": {"errors", "records", "metrics", "render"},
+    "lms.huggingface": {"errors", "records", "metrics", "render", "backbone"},
+    "methods": {"errors", "records", "render"} | SEAMS,
+    "journal": {"errors", "records", "runs"},
+    "rollout": {"errors", "records", "metrics", "render", "runs", "journal", "methods.base", "data.files"} | SEAMS,
+    "progress": {"records"},
+    "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting"},
+    "data": {"errors", "records", "render", "download"},
+    "backbone": {"errors", "records", "render"},
+    "training": {"errors", "records", "data", "backbone", "runs"},
+    "reporting": {"errors", "records", "metrics"},
+}
+LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
+MAY_LEARN = ("data", "backbone", "training", "lms.huggingface")
+CONFIGURATION = {"hydra", "omegaconf"}
+
+
+def _name(path: Path) -> str:
+    """``fireact/data/__init__.py`` → ``data``, ``fireact/lms/base.py`` → ``lms.base``."""
+    return ".".join(path.relative_to(ROOT / "fireact").with_suffix("").parts).removesuffix("__init__").rstrip(".")
+
+
+def _imports(path: Path) -> Iterator[str]:
+    """Every module a file imports, wherever in it; ``from a import b`` gives ``a.b`` if that is a module of ours."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: imports are absolute here"
+            for alias in node.names:
+                below = ROOT / f"{node.module}.{alias.name}".replace(".", "/")
+                is_module = below.is_dir() or below.with_suffix(".py").exists()
+                yield f"{node.module}.{alias.name}" if is_module else str(node.module)
+
+
+def _within(module: str, heads: object) -> bool:
+    return any(module == head or module.startswith(f"{head}.") for head in heads)  # type: ignore[attr-defined]
+
+
+def _room(module: str) -> str:
+    """The longest head of ``module`` that has rules of its own."""
+    heads = [head for head in ALLOWED if _within(module, [head])]
+    assert heads, f"fireact.{module} has no rule in {Path(__file__).name}; say there what it may import"
+    return max(heads, key=len)
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if _name(p)], ids=_name)
+def test_a_room_imports_only_its_neighbours(path: Path) -> None:
+    room = _room(_name(path))
+    ours = {name.removeprefix("fireact.") for name in _imports(path) if name.startswith("fireact.")}
+    allowed = ALLOWED[room] | {room, room.split(".")[0]}
+    assert {name for name in ours if not _within(name, allowed)} == set()
+
+
+@pytest.mark.parametrize("path", [p for p in MODULES if _name(p)], ids=_name)
+def test_heavy_and_configuration_libraries_stay_in_their_rooms(path: Path) -> None:
+    roots = {name.split(".")[0] for name in _imports(path)}
+    assert _within(_name(path), MAY_LEARN) or not roots & LEARNING
+    assert _name(path) == "app" or not roots & CONFIGURATION
+
+
+def test_the_package_itself_imports_nothing_but_logging() -> None:
+    assert list(_imports(ROOT / "fireact" / "__init__.py")) == ["logging"]
+
+
+def test_scripts_and_all_that_needs_no_weights_load_no_torch() -> None:
+    """Also what they import in turn; a fresh interpreter, since this one may hold torch already."""
+    light = [f"fireact.{_name(p)}" for p in MODULES if _name(p) and not _within(_name(p), MAY_LEARN)]
+    names = [*light, *(path.stem for path in SCRIPTS)]
+    load = f"import importlib, sys\nfor name in {names!r}: importlib.import_module(name)"
+    code = f"{load}\nprint({LEARNING!r} & {{*sys.modules}})"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"

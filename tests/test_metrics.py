@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from fireact.metrics import bootstrap_ci95, exact_match, f1_score, normalize_answer
+
+
+@pytest.mark.parametrize(
+    ("text", "normal"),
+    [
+        ("The  Eiffel Tower.", "eiffel tower"),
+        ("an apple, a day", "apple day"),
+        ("U.S.A.", "usa"),
+        ("theatre", "theatre"),
+        ("A", ""),
+        ("  \n", ""),
+    ],
+)
+def test_normalisation_drops_case_punctuation_and_articles(text: str, normal: str) -> None:
+    assert normalize_answer(text) == normal
+
+
+@pytest.mark.parametrize(
+    ("prediction", "answer", "em", "f1"),
+    [
+        ("the Beatles", "Beatles!", 1.0, 1.0),
+        ("John Lennon", "Lennon", 0.0, 2 / 3),
+        ("Lennon", "John Winston Lennon", 0.0, 0.5),
+        ("to be to be", "to be", 0.0, 2 / 3),  # tokens are counted, not merely present
+        ("Paris", "London", 0.0, 0.0),
+        ("", "London", 0.0, 0.0),
+        ("", "", 1.0, 0.0),  # HotpotQA: nothing in common counts as 0
+        ("yes", "Yes.", 1.0, 1.0),
+        ("yes it is", "yes", 0.0, 0.0),  # yes, no and noanswer match themselves only
+        ("no", "no one knows", 0.0, 0.0),
+        ("noanswer given", "noanswer", 0.0, 0.0),
+        ("yes and no", "no and yes", 0.0, 1.0),
+    ],
+)
+def test_scores_follow_hotpotqa(prediction: str, answer: str, em: float, f1: float) -> None:
+    assert exact_match(prediction, answer) == em
+    assert f1_score(prediction, answer) == pytest.approx(f1)
+
+
+def test_interval_is_reproducible_ordered_and_about_the_normal_width() -> None:
+    values = [1.0] * 40 + [0.0] * 60
+    low, high = bootstrap_ci95(values)
+    assert (low, high) == bootstrap_ci95(values)
+    assert low == pytest.approx(0.4 - 1.96 * 0.049, abs=0.011)
+    assert high == pytest.approx(0.4 + 1.96 * 0.049, abs=0.011)
+
+
+@pytest.mark.parametrize(("values", "interval"), [([], (0.0, 0.0)), ([1.0] * 7, (1.0, 1.0)), ([0.0], (0.0, 0.0))])
+def test_interval_of_nothing_or_of_equal_scores_is_a_point(values: list[float], interval: tuple[float, float]) -> None:
+    assert bootstrap_ci95(values) == pytest.approx(interval)

@@ -1,0 +1,56 @@
+"""Tune a backbone on trajectories: a run folder with adapter/, logs, checkpoints and metrics.json.
+
+python train.py                                        the embedded model, world and trajectories
+python train.py backbone=llama2_7b data=mixed -m       the paper's multi-task mix
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fireact import app, runs
+
+
+@app.main("train")
+def train(cfg: app.Config) -> float:
+    """Collect what is missing, tune, write; returns the validation loss, or the training loss without one."""
+    run = runs.open(cfg.run_dir, app.resolved(cfg))
+    if run.state == runs.State.FINISHED:
+        print(f"{run.folder} is finished already; nothing to do")
+    else:
+        run.finish(tune(cfg, run))
+        print(f"tuned {run.folder / 'adapter'}: train loss {run.metrics['train_loss']:.3f} after {run.metrics['steps']} "
+              f"optimizer steps, {run.metrics['tokens_per_s']:.0f} tokens/s")
+    print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
+    loss = run.metrics["val_loss"]
+    return float(run.metrics["train_loss"] if loss is None else loss)
+
+
+def tune(cfg: app.Config, run: runs.Run) -> dict[str, Any]:
+    """Fit the adapter; the backbone is looked for first, since nothing else is worth doing without it."""
+    from fireact.acting import collect
+    from fireact.data.module import TrajectoryModule
+    from fireact.data.rows import RowMaker
+    from fireact.training.fit import fit
+
+    backbone, adapter, mix = app.build(cfg.backbone), app.build(cfg.adapter), app.build(cfg.data)
+    tokenizer = backbone.tokenizer()
+    for source in mix.missing():
+        collect(app.compose("generate", source.generate))
+    trajectories = mix.load()
+    maker = RowMaker(backbone.text_format(tokenizer), tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long)
+    rows, misfits = maker.rows(trajectories)
+    counts = {**mix.report, "too_long_dropped": len(misfits.dropped), "too_long_split": len(misfits.split)}
+    print("data: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
+    module = TrajectoryModule(
+        rows, tokenizer, cfg.optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed
+    )
+    results = fit(
+        backbone, adapter, module, app.build(cfg.optim), app.build(cfg.trainer), run.folder,
+        [app.build(cfg.logger)], cfg.seed, cfg.early_stop, cfg.save_every,
+    )
+    return {**results, "data": counts, "seed": cfg.seed}
+
+
+if __name__ == "__main__":
+    train()
