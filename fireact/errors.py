@@ -35,3 +35,7 @@ class ParseError(FireActError):
 
 class BudgetError(FireActError):
     """The next call would pass a configured limit on money or calls."""
+
+
+class ReplayMiss(FireActError):
+    """A replay asks what was never recorded; shows the nearest record."""

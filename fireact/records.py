@@ -10,6 +10,7 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from string import ascii_uppercase
 from typing import Any
 
 from fireact.errors import DataError
@@ -55,7 +56,7 @@ class Question:
 
     def prompt(self) -> str:
         """The text a model is asked: the question and, if there are any, its lettered choices."""
-        letters = (f"{letter}. {choice}" for letter, choice in zip("ABCDEFGHIJ", self.choices))
+        letters = (f"{letter}. {choice}" for letter, choice in zip(ascii_uppercase, self.choices, strict=False))
         return "\n".join([self.text, *letters])
 
 

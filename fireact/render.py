@@ -124,7 +124,7 @@ class PlainFormat:
 
     def segments(self, dialogue: Dialogue) -> list[Segment]:
         """See ``TextFormat``."""
-        head = self.head.replace("{few_shot}", dialogue.few_shot)
+        head = self.head.replace("{few_shot}", dialogue.few_shot and dialogue.few_shot + "\n\n")
         out = [Segment(self.begin + head.replace("{question}", _inert(dialogue.question, self.specials)))]
         for turn in dialogue.turns:
             out.append(Segment(_inert(turn.text, self.specials) + self.terminator, True, turn.ids))
@@ -163,10 +163,18 @@ class ChatFormat:
         return []
 
 
-_REACT_HEAD = "{few_shot}\n\nQuestion: {question}\n"
+_REACT_HEAD = "{few_shot}Question: {question}\n"
 _ALPACA_HEAD = (
     "Below is an instruction that describes a task. Write a response that appropriately completes the request.\n\n"
     "### Instruction:\n{question}\n\n### Response:\n"
+)
+_HEADS = {"react": _REACT_HEAD, "alpaca": _ALPACA_HEAD}
+# What common open models take for control tokens: a served model's tokenizer is out of reach, but its server may read
+# these wherever they stand.
+_USUAL_SPECIALS = (
+    "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>",
+    "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]",
+    "[/INST]",
 )
 
 
@@ -181,10 +189,41 @@ def text_format(name: str, tokenizer: Tokenizer) -> TextFormat:
     specials = _control_tokens(tokenizer)
     if name == "chat":
         return _chat_format(tokenizer, specials)
-    heads = {"react": _REACT_HEAD, "alpaca": _ALPACA_HEAD}
-    if name not in heads:
+    if name not in _HEADS:
         raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca or chat")
-    return PlainFormat(heads[name], _begin(tokenizer), tokenizer.eos_token, specials)
+    return PlainFormat(_HEADS[name], _begin(tokenizer), tokenizer.eos_token, specials)
+
+
+def served_text(dialogue: Dialogue, name: str) -> str:
+    """The dialogue as one text for a model behind an API, whose tokenizer puts its begin token itself.
+
+    Raises:
+        ConfigError: there is no plain layout called ``name``.
+    """
+    if name not in _HEADS:
+        raise ConfigError(f"lm.format={name} is unknown; choose {' or '.join(_HEADS)}")
+    layout = PlainFormat(_HEADS[name], begin="", end_token="", specials=_USUAL_SPECIALS)
+    return "".join(segment.text for segment in layout.segments(dialogue))
+
+
+def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
+    """The dialogue as chat messages for a model behind an API.
+
+    Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
+    alternate as in the paper's released chat data, and an opening begins the assistant's message.
+    """
+    if dialogue.few_shot:
+        return [_message("user", served_text(dialogue, "react"))]
+    messages = [_message("user", dialogue.question)]
+    for turn in dialogue.turns:
+        messages.append(_message("assistant", turn.text))
+        if turn.observation is not None:
+            messages.append(_message("user", f"Observation: {_one_line(turn.observation)}"))
+    return [*messages, _message("assistant", dialogue.opening)] if dialogue.opening else messages
+
+
+def _message(role: str, content: str) -> dict[str, str]:
+    return {"role": role, "content": _inert(content, _USUAL_SPECIALS)}
 
 
 def _control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:

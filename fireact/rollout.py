@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from fireact.calls import begin
 from fireact.data.files import read
 from fireact.lms.base import LanguageModel
 from fireact.methods.base import Method
@@ -43,7 +46,8 @@ class Rollout:
                 if not flying:
                     return
                 landed, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
-                for task in landed:
+                # What was finished is handed over before the first failure is raised; asking for it marks all as seen.
+                for task in sorted(landed, key=lambda task: task.exception() is not None):
                     yield task.result()
         finally:
             for task in flying:
@@ -51,45 +55,67 @@ class Rollout:
             await asyncio.gather(*flying, return_exceptions=True)
 
     async def _act(self, question: Question) -> Trajectory:
+        calls = begin(question)
         episode = await self.method.run(question, self.lm, self.search)
-        provenance = {**self.provenance, "finished_at": datetime.now(UTC).isoformat(timespec="milliseconds")}
+        usage, now = episode.usage, datetime.now(UTC)
+        if calls.made:  # in a replay the recorded times hold
+            usage, now = replace(usage, seconds=calls.seconds), datetime.fromtimestamp(calls.finished, UTC)
+        provenance = {**self.provenance, "finished_at": now.isoformat(timespec="milliseconds")}
         if episode.error:
             provenance["error"] = episode.error
         score = self.score(question, episode.answer)
         return Trajectory(
-            question, self.method.name, episode.steps, episode.ending, episode.answer, score, episode.usage, provenance
+            question, self.method.name, episode.steps, episode.ending, episode.answer, score, usage, provenance
         )
 
 
 def act_out(
-    rollout: Rollout, questions: Sequence[Question], path: Path, watch: Callable[[Trajectory], None]
-) -> list[Trajectory]:
-    """Act out the questions that ``path`` does not hold yet; each trajectory is on disk before the next is watched.
+    rollout: Rollout,
+    questions: Sequence[Question],
+    path: Path,
+    watch: Callable[[Trajectory], None],
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Act out the questions that ``path`` does not hold yet, or the first of them until there is ``enough``.
 
-    A finished file is in the order of the questions, whoever finished first.
+    Each trajectory, those of an earlier session included, is on disk before it is watched. A finished file is in the
+    order of the questions, whoever finished first. None of them is kept in memory.
 
     Raises:
         DataError: ``path`` holds a line that is no trajectory.
         StorageError: ``path`` can't be written.
     """
-    finished = {t.question.id: t for t in read(path, Counter())} if path.exists() else {}
-    for trajectory in finished.values():
+    finished: set[str] = set()
+    for trajectory in read(path, Counter()) if path.exists() else ():
+        finished.add(trajectory.question.id)
         watch(trajectory)
+    wanted = itertools.takewhile(lambda _: not enough(), questions)
 
     async def run() -> None:
-        async for trajectory in rollout.run(q for q in questions if q.id not in finished):
+        async for trajectory in rollout.run(question for question in wanted if question.id not in finished):
             append_line(path, trajectory.to_json())
-            finished[trajectory.question.id] = trajectory
             watch(trajectory)
 
-    asyncio.run(_closing(run(), rollout.lm))
-    in_order = [finished[question.id] for question in questions]
-    write_lines(path, (trajectory.to_json() for trajectory in in_order))
-    return in_order
+    asyncio.run(_closing(run(), rollout))
+    if path.exists():
+        write_lines(path, _in_order(path, questions))
 
 
-async def _closing(work: Coroutine[Any, Any, None], lm: LanguageModel) -> None:
+def _in_order(path: Path, questions: Sequence[Question]) -> Iterator[Any]:
+    """The file's rows in the order of the questions, one at a time."""
+    places: dict[str, int] = {}
+    with path.open("rb") as file:
+        while line := file.readline():
+            places[json.loads(line)["question"]["id"]] = file.tell() - len(line)
+        for question in questions:
+            if question.id in places:
+                file.seek(places[question.id])
+                yield json.loads(file.readline())
+
+
+async def _closing(work: Coroutine[Any, Any, None], rollout: Rollout) -> None:
     try:
         await work
     finally:
-        await lm.aclose()
+        await rollout.lm.aclose()
+        await rollout.search.aclose()

@@ -25,9 +25,19 @@ CONFIG, METRICS = "config.yaml", "metrics.json"
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
 IGNORED = (
     "cache_dir",
+    "contact",
     "experiment",
+    "journal",
+    "limits",
+    "lm.api_key_env",
+    "lm.budget_usd",
     "lm.cache_gib",
     "lm.concurrency",
+    "lm.max_retries",
+    "lm.prices",
+    "lm.requests_per_minute",
+    "lm.timeout_s",
+    "lm.tokens_per_minute",
     "logger",
     "run_dir",
     "runs_dir",
@@ -76,18 +86,18 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
         StorageError: the folder cannot be written, or was made by another configuration.
     """
     folder = Path(folder)
-    shaping = _shaping(config, ignore)
+    shaped = shaping(config, ignore)
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         resuming = (folder / CONFIG).exists()
         if resuming:
-            _refuse_another(folder, shaping, ignore)
+            _refuse_another(folder, shaped, ignore)
         else:
-            _write(folder / CONFIG, yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True))
+            _write(folder / CONFIG, [yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True)])
         for lines in folder.glob("*.jsonl"):
             repair_lines(lines)
     finished = State.FINISHED if (folder / METRICS).exists() else State.RESUMING
-    return Run(folder, _hash(shaping), finished if resuming else State.NEW)
+    return Run(folder, _hash(shaped), finished if resuming else State.NEW)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -97,7 +107,7 @@ def write_json(path: Path, value: Any) -> None:
         StorageError: the file cannot be written.
     """
     with _writing(path):
-        _write(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+        _write(path, [json.dumps(value, indent=2, ensure_ascii=False) + "\n"])
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
@@ -107,7 +117,7 @@ def write_lines(path: Path, rows: Iterable[Any]) -> None:
         StorageError: the file cannot be written.
     """
     with _writing(path):
-        _write(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        _write(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -133,8 +143,8 @@ def repair_lines(path: Path) -> None:
         os.truncate(path, end)
 
 
-def _shaping(config: Mapping[str, Any], ignore: Sequence[str]) -> dict[str, Any]:
-    """The configuration's leaves by dotted key, without the ignored ones."""
+def shaping(config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> dict[str, Any]:
+    """The leaves of a configuration, by dotted key, that decide what comes out: all but the ignored ones."""
     ignored = [f".{key}." for key in ignore]
     return {key: leaf for key, leaf in _leaves(config) if not any(part in f".{key}." for part in ignored)}
 
@@ -147,31 +157,31 @@ def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
         yield key, value
 
 
-def _hash(shaping: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(shaping, sort_keys=True).encode()).hexdigest()
+def _hash(shaped: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()
 
 
-def _refuse_another(folder: Path, shaping: Mapping[str, Any], ignore: Sequence[str]) -> None:
+def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[str]) -> None:
     try:
         saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
     except yaml.YAMLError:
         saved = None
     if not isinstance(saved, dict):
         raise StorageError(f"{folder / CONFIG} is not a configuration; remove {folder} or choose another run folder")
-    there = _shaping(saved, ignore)
-    for key in sorted({*there, *shaping}):
-        theirs, ours = there.get(key, _ABSENT), shaping.get(key, _ABSENT)
+    there = shaping(saved, ignore)
+    for key in sorted({*there, *shaped}):
+        theirs, ours = there.get(key, _ABSENT), shaped.get(key, _ABSENT)
         if theirs != ours:
             raise StorageError(
                 f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"
             )
 
 
-def _write(path: Path, text: str) -> None:
+def _write(path: Path, texts: Iterable[str]) -> None:
     # The process id keeps two ranks of one run out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
+        file.writelines(texts)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

@@ -25,7 +25,10 @@ class Completion:
 
 
 class LanguageModel(Protocol):
-    """``name`` goes into provenance; ``concurrency`` says how many dialogues are worth keeping in flight."""
+    """``name`` goes into provenance; ``concurrency`` says how many dialogues are worth keeping in flight.
+
+    A model that may answer the same dialogue differently another time also has ``varies = True``.
+    """
 
     name: str
     concurrency: int

@@ -21,16 +21,15 @@ _WANDERERS = 0.3  # the share of questions that style=reflexion begins with vagu
 _REFLECTION = "reflect"
 _SENTENCE_END = re.compile(r"(?<=\.)\s")
 
-_START = ("I need {goal}.", "Let me look up {entity}.", "First, find {goal}.", "The first thing to find is {goal}.")
-_NEXT = ("{value} is {last}; next, {goal}.", "So {last} is {value}. Now I need {goal}.", "{value}. Now find {goal}.",
-         "That gives {value}; look up {entity}.")
+_START = ("I need {outline}.", "First, find {outline}.", "The question is about {outline}.")
+_NEXT = ("So {last} is {value}. Next, {goal}.", "{last} is {value}; now I need {goal}.")
 _AGAIN = ("That does not tell me {goal}; search again.", "Not what I need. Try another query for {goal}.",
           "That is something else. I still need {goal}.")
 _VAGUE = ("Maybe something about this turns up.", "Let me try a broad search.", "Perhaps a list helps.",
           "I will look around first.", "A general query may do.")
 _REFLECT = ("My queries named nothing. I should search for {entity} itself to find {goal}.",
             "I was too vague. Searching {entity} by name should give {goal}.")
-_FINISH = ("{last} is {value}{so}.", "So {last} is {value}{so}.", "{value} is {last}{so}.")
+_FINISH = ("So {last} is {value}{so}.", "{last} is {value}{so}.")
 _GIVEN = ("The question says it: {facts}{so}.", "No search is needed: {facts}{so}.", "As stated, {facts}{so}.")
 _IGNORANT = ("I cannot know {goal} without a search.", "I do not remember {goal}.")
 
@@ -54,7 +53,13 @@ class Want(Protocol):
 
 
 class Plan(Protocol):
-    """How to answer one question: what to look up after having ``found`` so much, and what to conclude at the end."""
+    """How to answer one question: what to look up after having ``found`` so much, and what to conclude at the end.
+
+    ``outline`` says all of it in words, before anything is found.
+    """
+
+    @property
+    def outline(self) -> str: ...
 
     def next(self, found: Sequence[str]) -> Want | None: ...
 
@@ -112,7 +117,8 @@ class Oracle:
         if misses >= len(want.queries):
             return _step(rng.choice(_IGNORANT).format(goal=want.goal), FINISH, UNKNOWN)
         wordings = _REFLECT if dialogue.opening else _AGAIN if misses else _NEXT if found else _START
-        thought = rng.choice(wordings).format(goal=want.goal, entity=want.entity, value=value, last=last)
+        words = {"outline": plan.outline, "goal": want.goal, "entity": want.entity, "value": value, "last": last}
+        thought = rng.choice(wordings).format(**words)
         return _step(thought, SEARCH, want.queries[misses])
 
     def _wander(self, dialogue: Dialogue, plan: Plan, rng: Random) -> Step:

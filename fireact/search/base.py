@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+NOTHING = "None"  # the paper's answer where nothing is found
+
 
 class SearchTool(Protocol):
-    """``name`` says tool, corpus and k (for example ``bm25[miniwiki] k=1``); every score is reported with it."""
+    """``name`` says tool, corpus and k (for example ``bm25[miniwiki] k=1``); every score is reported with it.
+
+    A tool that may answer the same query differently another time also has ``varies = True``; one that wraps another
+    calls it ``tool``.
+    """
 
     name: str
 
@@ -15,5 +21,10 @@ class SearchTool(Protocol):
 
         Raises:
             ToolError: the tool could not answer.
+            ConfigError: it never will, as it is set up; this stops the run.
         """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections; the tool answers no more."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
@@ -14,9 +15,10 @@ import numpy as np
 
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
+from fireact.search.base import NOTHING
 
-NOTHING = "None"
 _CANDIDATES = 20
+logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 
 _QUALIFIER = re.compile(r" \([^)]*\)$")  # "Mercury (planet)" is named by a text about Mercury
@@ -57,6 +59,9 @@ class BM25:
         terms = _terms(query)
         found = self._best(terms) if terms else []
         return " ".join(snippet(document, terms, self._words) for document in found) or NOTHING
+
+    async def aclose(self) -> None:
+        """See ``SearchTool``; there is nothing to release."""
 
     @cached_property
     def _documents(self) -> list[Document]:
@@ -106,7 +111,7 @@ def _document(line: str, where: str) -> Document:
 
 
 def snippet(document: Document, terms: Sequence[str], words: int) -> str:
-    """At most ``words`` words of the text around ``terms``: whole sentences if they fit, after the title unless named."""
+    """The sentences nearest to ``terms``, at most ``words`` words, headed by the title unless they name it."""
     sentences = _SENTENCE_END.split(" ".join(document.text.split()))
     passages = [_passage(sentences, start, words) for start in range(len(sentences))]
     wanted = set(terms)

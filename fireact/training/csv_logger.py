@@ -1,4 +1,4 @@
-"""Metrics as one CSV file that a resumed run goes on with; Lightning's own logger starts anew and deletes the old one."""
+"""Metrics as one CSV file that a resumed run goes on with; Lightning's own logger would delete it and start anew."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ import torch
 import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
+from torch.distributed.tensor import DTensor
 from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -59,8 +60,9 @@ def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
 
 
 def real_tokens(batch: MicroBatch) -> Tensor:
-    """How many tokens of ``batch`` are not padding; a scalar."""
-    return (torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask).sum()
+    """How many tokens of ``batch`` are not padding, a scalar; 0 where it only keeps a rank in step with the others."""
+    mask = torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask
+    return mask.sum() * (batch.labels != IGNORED).any()
 
 
 @contextmanager
@@ -103,10 +105,10 @@ class Tuner(lightning.LightningModule):
         """Shard the model layer by layer where the strategy asks for it (trainer=fsdp); PyTorch's FSDP2."""
         if self.device_mesh is None or isinstance(self.model, FSDPModule):
             return
-        mesh = self.device_mesh["data_parallel"]
         layers = [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
         for module in (*layers, self.model):
-            fully_shard(module, mesh=mesh)
+            # by default the root stays whole after a forward pass, and checkpoints would not know its weights
+            fully_shard(module, reshard_after_forward=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW over the trainable parameters."""
@@ -115,7 +117,8 @@ class Tuner(lightning.LightningModule):
 
     def on_train_start(self) -> None:
         self.model.train()  # pretrained models come in evaluation mode, which would switch dropout off
-
+        if self._rng is None and self.global_rank:
+            torch.manual_seed(torch.initial_seed() + self.global_rank)  # no two ranks drop out the same units
         self._last_step_end = time.perf_counter()
 
     def on_train_batch_start(self, batch: list[MicroBatch], batch_idx: int) -> None:
@@ -134,7 +137,7 @@ class Tuner(lightning.LightningModule):
         """
         optimizer: Any = self.optimizers()
         optimizer.zero_grad()
-        loss = torch.zeros((), device=self.device)
+        loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for micro in batch:
             with nullcontext() if micro.last_of_step else self._no_sync():
                 part = summed_loss(self.model, micro) / micro.step_targets
@@ -187,11 +190,12 @@ class Tuner(lightning.LightningModule):
 
     def _clip_gradients(self) -> Tensor:
         limit = float("inf") if self.optim.clip_norm is None else self.optim.clip_norm
-        return nn.utils.clip_grad_norm_(trainable_parameters(self.model), limit)
+        norm = nn.utils.clip_grad_norm_(trainable_parameters(self.model), limit)
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _measure(self, loss: Tensor, norm: Tensor, batch: list[MicroBatch]) -> dict[str, float]:
         """The step's metrics, over all ranks; brings the totals up to date."""
-        here = torch.stack([loss.double(), sum(real_tokens(micro) for micro in batch).double()])
+        here = torch.stack([loss, torch.stack([real_tokens(micro) for micro in batch]).sum().double()])
         step_loss, tokens = self._sum_over_ranks(here).tolist()
         if not math.isfinite(step_loss + float(norm)):
             raise ModelError(

@@ -38,7 +38,7 @@ def test_the_embedded_mix_collects_what_its_methods_need(tmp_path: Path) -> None
         f"{folder}/react/trajectories.jsonl",
         f"{folder}/cot/trajectories.jsonl",
     ]
-    assert f"hydra.run.dir={folder}/react" in made.missing()[0].generate
+    assert f"run_dir={folder}/react" in made.missing()[0].generate
 
 
 def test_the_papers_mix(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -10,11 +11,6 @@ from fireact.errors import ConfigError, DataError
 from fireact.metrics import exact_match
 from fireact.records import Document, Question
 from fireact.tasks.hotpotqa import HotpotQA, paper_order
-
-
-@pytest.fixture
-def mirror(real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("FIREACT_DATA", str(real_data))
 
 
 def test_dev_in_file_order(mirror: None) -> None:
@@ -26,11 +22,13 @@ def test_dev_in_file_order(mirror: None) -> None:
 
 
 def test_the_papers_500_in_its_order(mirror: None) -> None:
-    questions = HotpotQA(questions="dev", order="paper").questions()
+    questions = HotpotQA(order="paper").questions()
     assert len(questions) == len({question.id for question in questions}) == 500
     assert [q.id for q in questions[:3]] == ["hotpotqa-dev-3687", "hotpotqa-dev-6238", "hotpotqa-dev-5388"]
     assert questions[1].text == "Who created the show with Wendy Schaal doing the voice of Francine?"
     assert HotpotQA(questions="dev", order="paper", limit=20).questions() == questions[:20]
+    with pytest.raises(ConfigError, match="task.limit=501 is too large; hotpotqa has 500 questions here"):
+        HotpotQA(order="paper", limit=501).questions()
 
 
 def test_the_paper_order_needs_no_file() -> None:
@@ -58,13 +56,15 @@ def test_scores() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ConfigError, match="task.questions=test is unknown; choose dev or distractor300"):
+    with pytest.raises(ConfigError, match="task.questions=test is unknown; choose dev, train, distractor300"):
         HotpotQA(questions="test")
-    with pytest.raises(ConfigError, match="task.order=random is unknown; choose file or paper"):
+    with pytest.raises(ConfigError, match="task.order=random is unknown; choose file, shuffle, paper"):
         HotpotQA(order="random")
-    with pytest.raises(ConfigError, match="add task.questions=dev"):
-        HotpotQA(order="paper")
-    with pytest.raises(ConfigError, match="has no local corpus"):
+    with pytest.raises(ConfigError, match="draws from all of dev; leave out task.questions=distractor300"):
+        HotpotQA(order="paper", questions="distractor300")
+    with pytest.raises(ConfigError, match="say task.questions=train or dev with it"):
+        HotpotQA(path="hotpot_train_v1.1.json")
+    with pytest.raises(ConfigError, match="hotpotqa has no corpus of its own; add search.corpus=FILE"):
         HotpotQA(questions="dev").documents()
 
 
@@ -72,3 +72,30 @@ def test_without_a_mirror_the_300_say_so(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("FIREACT_DATA", raising=False)
     with pytest.raises(DataError, match="comes only with a local mirror; set FIREACT_DATA"):
         HotpotQA().questions()
+
+
+def test_the_training_set_from_a_file_of_the_official_format(tmp_path: Path) -> None:
+    path = tmp_path / "hotpot_train_v1.1.json"
+    row = {"_id": "5a", "question": "Who wrote X? ", "answer": "Y", "type": "bridge", "level": "easy", "context": []}
+    path.write_text(json.dumps([row, {**row, "type": "comparison"}]))
+    questions = HotpotQA(questions="train", path=str(path)).questions()
+    assert questions[0] == Question("hotpotqa-train-0", "Who wrote X?", "Y", "hotpotqa", "train", kind="bridge")
+    assert questions[1].id == "hotpotqa-train-1"
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[{", "is not JSON .*; task.path needs a file of HotpotQA's format"),
+        ("{}", "row 1: expected an object with a question and an answer"),
+        ('[{"question": "Q?", "answer": "A"}, {"question": "Q?"}]', "row 2: expected an object with a question"),
+    ],
+)
+def test_a_malformed_file(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "train.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        HotpotQA(questions="train", path=str(path)).questions()
+    path.unlink()
+    with pytest.raises(DataError, match="does not exist; task.path needs HotpotQA's train.json"):
+        HotpotQA(questions="train", path=str(path)).questions()

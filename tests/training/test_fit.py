@@ -110,7 +110,8 @@ def test_plain_peft_loads_the_adapter(tune, tiny_folder, tmp_path):
 ], ids=["full", "qlora", "qlora_dequantized"])
 def test_every_adapter_learns_and_saves(tune, tmp_path, adapter):
     before, after = (
-        tune(str(epochs), adapter=adapter, optim={"lr": 3e-2, "epochs": epochs}, rows=make_rows(4))["train_loss"] for epochs in (1, 9)
+        tune(str(epochs), adapter=adapter, optim={"lr": 3e-2, "epochs": epochs}, rows=make_rows(4))["train_loss"]
+        for epochs in (1, 9)
     )
     assert after < before - 0.1
     assert list((tmp_path / "9" / "adapter").glob("*model.safetensors"))
@@ -172,7 +173,8 @@ def test_metrics_are_logged_by_optimizer_step_and_across_a_crash(tune, tmp_path)
 def test_plain_lines_where_there_is_no_terminal(tune):
     said = io.StringIO()
     progress = Progress(Console(file=said), interval=0)
-    tune(trainer=lambda callbacks, **options: TRAINER(callbacks=[progress], **options), optim={"max_steps": 2})
+    with_progress = lambda callbacks, **options: TRAINER(callbacks=[progress, *callbacks], **options)  # noqa: E731
+    tune(trainer=with_progress, optim={"max_steps": 2})
     first, last = said.getvalue().splitlines()
     assert first.startswith("step 1/2, epoch 1, loss 5.") and "tokens/s" in first
     assert last.startswith("step 2/2") and last.endswith("0:00:00 left")
@@ -194,3 +196,12 @@ def test_two_processes_give_the_weights_of_one(exact, tune, tmp_path, packing):
     alone, together = (last_checkpoint(tmp_path / name)["totals"] for name in ("alone", "together"))
     for name in "epoch_loss", "val_loss", "tokens", "targets":
         assert together[name] == pytest.approx(alone[name], rel=1e-9)
+
+
+def test_the_embedded_backbone_learns_by_qlora(smollm2, tune, tmp_path):
+    adapter = Adapter("qlora", "lora", quantization="nf4", r=4)
+    path = tmp_path / "metrics.csv"
+    tune(backbone=smollm2, adapter=adapter, rows=make_rows(2), optim={"max_steps": 3}, loggers=[MetricsCSV(path)])
+    first, _, last = (float(row["loss"]) for row in csv.DictReader(path.open()))
+    assert last < first
+    assert list((tmp_path / "run" / "adapter").glob("adapter_model.safetensors"))

@@ -35,7 +35,9 @@ def test_max_steps_override_epochs():
     assert Optim(lr=1.0, epochs=30, max_steps=7).total_steps(steps_per_epoch=5) == 7
 
 
-@pytest.mark.parametrize("wrong", [{"schedule": "exp"}, {"lr": 0.0}, {"epochs": 0}, {"max_steps": 0}, {"clip_norm": -1}])
+@pytest.mark.parametrize(
+    "wrong", [{"schedule": "exp"}, {"lr": 0.0}, {"epochs": 0}, {"max_steps": 0}, {"clip_norm": -1}]
+)
 def test_senseless_values_are_refused(wrong):
     with pytest.raises(ConfigError, match=f"optim.{next(iter(wrong))}="):
         Optim(**{"lr": 1.0, **wrong})

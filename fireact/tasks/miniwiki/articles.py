@@ -15,6 +15,7 @@ from fireact.records import Document
 from fireact.tasks.miniwiki.difficulty import Difficulty
 from fireact.tasks.miniwiki.relations import Relation
 
+_MOST_WORDS = 40  # what a search engine quotes: a longer article would hide facts
 _SENTENCE_END = re.compile(r"(?<=\.) ")
 
 
@@ -46,7 +47,8 @@ def write(
     if others and rng.random() < knobs.distractors:
         namesakes = [other for other in others if other.name == entity.name]
         other = rng.choice(namesakes or others)
-        text = _aside(text, other, state(known[facts[0][0]], other.facts[facts[0][0]], knobs.phrasings, rng), rng)
+        longer = _aside(text, other, state(known[facts[0][0]], other.facts[facts[0][0]], knobs.phrasings, rng), rng)
+        text = longer if len(longer.split()) <= _MOST_WORDS else text
     return Document(entity.title, text)
 
 
@@ -89,15 +91,15 @@ def _lower(text: str) -> str:
 
 
 def read(relation: Relation, name: str, noun: str, text: str) -> str | None:
-    """What ``text`` says is the ``relation`` of the thing called ``name`` (of genre ``noun``, unless empty), if it does.
+    """The ``relation`` of the thing called ``name`` (of genre ``noun``, unless empty), if ``text`` states it.
 
     Only sentences with that thing as their subject count: others talk about something else.
     """
-    text = re.sub(r"^Unlike [^,]+, wh\w+ [^,]+, ", "", text.removeprefix(f"{name}: "))
-    first, *rest = _SENTENCE_END.split(text)
+    body = re.sub(rf"^{re.escape(name)}(?: \({noun}\))?: ", "", text)
+    sentences = _SENTENCE_END.split(re.sub(r"^Unlike [^,]+, wh\w+ [^,]+, ", "", body))
     subject = re.compile(rf"(?:[Tt]he {noun or '[a-z]+'} )?{re.escape(name)}\b(?! [A-Z])")
-    if not subject.match(first) or (noun and noun not in text.lower()):
+    own = " ".join(s for s in sentences if subject.match(s) or s.startswith(("She ", "He ", "It ", "This ")))
+    if body == text and (not subject.match(sentences[0]) or noun not in own):
         return None
-    own = [first, *(sentence for sentence in rest if re.match(r"She |He |It |This ", sentence))]
-    found = relation.pattern.search(" ".join(own))
-    return found and next(filter(None, found.groups()))
+    found = relation.pattern.search(own)
+    return next(filter(None, found.groups())) if found else None

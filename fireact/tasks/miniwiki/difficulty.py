@@ -27,7 +27,7 @@ class Difficulty:
 
 DIFFICULTIES = {
     "easy": Difficulty(relations=4, facts=2, phrasings=1, depths=(1, 1, 0), namesakes=0.0, distractors=0.0),
-    "medium": Difficulty(relations=5, facts=3, phrasings=3, depths=(3, 5, 2), namesakes=0.2, distractors=0.4),
+    "medium": Difficulty(relations=4, facts=3, phrasings=2, depths=(4, 5, 1), namesakes=0.2, distractors=0.3),
     "hard": Difficulty(relations=7, facts=4, phrasings=4, depths=(1, 4, 5), namesakes=0.4, distractors=0.8),
 }
 

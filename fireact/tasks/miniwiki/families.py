@@ -6,6 +6,7 @@ and its line in a YAML file under ``conf/task/``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -41,7 +42,12 @@ class _Trainable:
 
 
 class Bridge(_Trainable):
-    """EXAMPLE
+    """Where did the person elected by the port Badgerfield work? → Reed Bank
+
+    Badgerfield: Badgerfield is a port. It is paired with Briarport and is run by Martha York. It is known for paper.
+    Martha York: Martha York married Tom Foster. She was a native of Ottergate and worked for Reed Bank.
+
+    With ``Comparison``, the counterpart of HotpotQA.
     """
 
     kind: ClassVar[str] = "bridge"
@@ -53,7 +59,10 @@ class Bridge(_Trainable):
 
 
 class Comparison(_Trainable):
-    """EXAMPLE
+    """Carter Brewery or Hood Bank: which of them operates from Gingerwick? → Hood Bank
+
+    Carter Brewery: Carter Brewery was founded by Marcus Rice. It is based in Amberbury and is directed by Marcus West.
+    Hood Bank: Hood Bank owes its start to Edith Mills and operates from Gingerwick. This bank is directed by …
     """
 
     kind: ClassVar[str] = "comparison"
@@ -62,15 +71,15 @@ class Comparison(_Trainable):
         """Which of two things came first (or last), or which of them something is true of; half and half."""
         if sampler.rng.random() < 0.5:
             relation = sampler.rng.choice(sampler.relations(years=True))
-            one, other = sampler.pair(relation)
+            one, other = sampler.pair(relation, years_apart=10)
             last = sampler.rng.random() < 0.5
-            wordings = _LAST if last else _FIRST
+            wordings: Sequence[str] = _LAST if last else _FIRST
             conclusion: Conclusion = Earliest((one.start.name, other.start.name), last)
         else:
             relation = sampler.rng.choice(sampler.relations(years=False))
             one, other = sampler.pair(relation)
             value = sampler.rng.choice([one.value, other.value])
-            wordings = tuple(text.replace("{claim}", sampler.claim(relation, value)) for text in _WHICH)
+            wordings = [text.replace("{claim}", sampler.claim(relation, value)) for text in _WHICH]
             conclusion = Which((one.start.name, other.start.name), value)
         text = sampler.pick(wordings).format(a=sampler.name(one.start), b=sampler.name(other.start), done=relation.done)
         return Draft(sentence(text), (one, other), conclusion)
@@ -85,7 +94,12 @@ _WHICH = ("which {claim}, {a} or {b}?", "of {a} and {b}, which {claim}?",
 
 
 class YesNo(_Trainable):
-    """EXAMPLE
+    """Was the firm that issued Gentle Valley founded before 1894? → yes
+
+    Gentle Valley: Gentle Valley is a play. It is dedicated to Karl York and was issued by Pell Theatre.
+    Pell Theatre: Pell Theatre owes its start to Ella Pell and operates from Pearlgate. … opened its doors in 1891.
+
+    The counterpart of StrategyQA.
     """
 
     kind: ClassVar[str] = "yesno"
@@ -120,7 +134,12 @@ _SAME = ("Do {a} and {b} share one {noun}?", "Do {a} and {b} have the same {noun
 
 
 class Choice(_Trainable):
-    """EXAMPLE
+    """Who directs the institution that employed Greta Price? A. Victor Page B. Clara Moss C. … D. … → A
+
+    Greta Price: Greta Price was on the staff of Foster School. She was a pupil of Bruno Frost and …
+    Foster School: Foster School is headed by Victor Page and was founded by Clara Moss. It competes with …
+
+    The counterpart of MMLU.
     """
 
     kind: ClassVar[str] = "choice"
@@ -134,7 +153,12 @@ class Choice(_Trainable):
 
 
 class Compose:
-    """EXAMPLE
+    """Who was the husband or wife of the person who wrote the poem Silent Lantern? → Martha Hale
+
+    Silent Lantern: Silent Lantern, a poem, is by Lena Dale and was published by Carter School. …
+    Lena Dale: Lena Dale was wed to Martha Hale. She was employed by Weaver Bank and was born in 1857.
+
+    The counterpart of Bamboogle: authors and spouses are asked for in training, but never one of the other.
     """
 
     kind: ClassVar[str] = "compose"

@@ -5,36 +5,41 @@ from __future__ import annotations
 from itertools import product
 from random import Random
 
-_FIRST = (
+
+def _words(text: str) -> list[str]:
+    return text.split()
+
+
+_FIRST = _words(
     "Clara Dana Iris Rosa Emma Lia Ada Ruth Vera Maria Edith Martha Julia Helen Alice Ella Mira Nora Lena Greta "
     "Hugo Felix Otto Victor Simon Tom Max Owen Leon Karl Anton Ivan Peter Daniel Marcus Harold Oscar Walter Bruno Amos"
-).split()
+)
 _WOMEN = 20
-_LAST = (
+_LAST = _words(
     "Wick Marsh Reed Cole Dale Grant Hale Kane Lang Moss Nash Page Quinn Rhodes Shaw Ward York Brook Cross Drake "
     "Frost Hart Hood Hunt Lane Mills Pike Pond Price Rice Snow Swan Waters Webb West Wolf Young Baker Barber Carter "
     "Cooper Fletcher Foster Gardner Harper Mason Porter Potter Shepherd Turner Weaver Wheeler Vance Finch Slater Pell"
-).split()
-_PLACE = (
+)
+_PLACE = _words(
     "Lark Fern Raven Cedar Maple Birch Hazel Briar Amber Quill Otter Heron Falcon Badger Clover Thistle Ivy Linden "
     "Sable Rowan Juniper Pepper Ginger Saffron Cobalt Onyx Topaz Pearl"
-).split()
-_TOWN_END = "ton ford field wick ham port dale gate bury".split()
-_REGION_END = "land shire mark mere".split()
-_ADJECTIVE = (
+)
+_TOWN_END = _words("ton ford field wick ham port dale gate bury")
+_REGION_END = _words("land shire mark mere")
+_ADJECTIVE = _words(
     "Silver Golden Quiet Hollow Broken Hidden Secret Burning Frozen Northern Gentle Crystal Iron Scarlet Bitter "
     "Distant Velvet Empty Early Silent Lonely Ancient Purple Wooden Hungry Sleeping"
-).split()
-_THING = (
+)
+_THING = _words(
     "Garden River Mirror Harbor Tower Bridge Mountain Letter Window Island Forest Valley Station Crown Castle Kingdom "
     "Clock Lantern Orchard Candle Feather Anchor Road Summer Machine Ocean"
-).split()
-_FESTIVE = (
+)
+_FESTIVE = _words(
     "Autumn Copper Willow Ember Harvest Midnight Spring Diamond Emerald Thunder Pumpkin Barley Snowdrop Sunset Cherry "
     "Ribbon Banner Granite Marble Apple Tulip Walnut Chestnut Solstice Jubilee Coral Indigo Violet Comet Lemon "
     "Almond Canyon Beacon Saddle Pilgrim Breeze Cricket Dolphin Meteor Poppy Pine Olive Mango Bamboo Sugar"
-).split()
-_ONSET, _VOWEL, _CODA = "B D G L M N P R S T V Z".split(), "a e i o u".split(), "rva ndo ska lmo zen vik".split()
+)
+_ONSET, _VOWEL, _CODA = "BDGLMNPRSTVZ", "aeiou", _words("rva ndo ska lmo zen vik")
 
 NOUNS = {
     "person": (),
@@ -58,7 +63,7 @@ def names(kind: str, rng: Random) -> list[tuple[str, str]]:
 
 def _people() -> list[tuple[str, str]]:
     pronouns = ["she"] * _WOMEN + ["he"] * (len(_FIRST) - _WOMEN)
-    return [(f"{first} {last}", noun) for (first, noun), last in product(zip(_FIRST, pronouns), _LAST)]
+    return [(f"{first} {last}", noun) for (first, noun), last in product(zip(_FIRST, pronouns, strict=True), _LAST)]
 
 
 def _named_by_noun(words: list[str], kind: str) -> list[tuple[str, str]]:

@@ -30,13 +30,13 @@ class Want:
     def queries(self) -> tuple[str, ...]:
         """What to search for, in turn, until ``read`` finds something."""
         plain = (f"{self.entity} {self.noun}", self.entity) if self.noun else (self.entity,)
-        return (*plain, f"{self.entity} {self.relation.name}")
+        return (*plain, *(f"{self.entity} {verb.format(y='').strip()}" for verb in self.relation.verbs))
 
     @property
     def vague_queries(self) -> tuple[str, ...]:
         """What someone might search for who has not thought of naming the thing."""
         kind, name = self.relation.subject, self.relation.name
-        return (name, kind, f"{name} of a {kind}", f"list of {kind}s", f"famous {kind}", f"{kind} with {name}")
+        return (name, kind, f"{name} of {kind}s", f"list of {kind}s", f"famous {kind}", f"{kind} with {name}")
 
     def read(self, observation: str) -> str | None:
         """The value, if the observation states it."""
@@ -44,7 +44,13 @@ class Want:
 
 
 class Conclusion(Protocol):
-    """Turns the values at the ends of a plan's lookups into the answer, and says why in a few words."""
+    """Turns the values at the ends of a plan's lookups into the answer, and says why in a few words.
+
+    ``aim`` says beforehand what is to be made of the values; it is empty where they speak for themselves.
+    """
+
+    @property
+    def aim(self) -> str: ...
 
     def answer(self, values: Sequence[str]) -> str: ...
 
@@ -53,11 +59,17 @@ class Conclusion(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """Relations to follow one after another from the thing called ``name`` (of genre ``noun``, if the question says)."""
+    """Relations to follow one by one from the thing called ``name`` (of genre ``noun``, if the question says so)."""
 
     name: str
     noun: str
     relations: tuple[Relation, ...]
+
+    @property
+    def outline(self) -> str:
+        """For example "the author of Amber Gate, then the employer"."""
+        first, *others = self.relations
+        return first.phrases[0].format(x=self.name) + "".join(f", then the {relation.name}" for relation in others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +78,11 @@ class Plan:
 
     lookups: tuple[Lookup, ...]
     conclusion: Conclusion
+
+    @property
+    def outline(self) -> str:
+        """All there is to look up and what for, as far as the question tells."""
+        return " and ".join(lookup.outline for lookup in self.lookups) + self.conclusion.aim
 
     def next(self, found: Sequence[str]) -> Want | None:
         """What to look up after having ``found`` so many values, hop by hop and lookup by lookup; None at the end."""
@@ -97,6 +114,10 @@ class Plan:
 class Tell:
     """The value itself."""
 
+    @property
+    def aim(self) -> str:
+        return ""
+
     def answer(self, values: Sequence[str]) -> str:
         return values[0]
 
@@ -109,6 +130,10 @@ class Choose:
     """The letter of the option that is the value."""
 
     choices: tuple[str, ...]
+
+    @property
+    def aim(self) -> str:
+        return ""
 
     def answer(self, values: Sequence[str]) -> str:
         return "ABCD"[self.choices.index(values[0])]
@@ -124,12 +149,17 @@ class Earliest:
     names: tuple[str, str]
     last: bool
 
+    @property
+    def aim(self) -> str:
+        return f"; which is {'later' if self.last else 'earlier'}"
+
     def answer(self, values: Sequence[str]) -> str:
         return self.names[(int(values[0]) > int(values[1])) != self.last]
 
     def reason(self, values: Sequence[str]) -> str:
-        first, second = sorted(values, key=int, reverse=self.last)
-        return f"{first} is {'later' if self.last else 'earlier'} than {second}"
+        chosen = values[self.names.index(self.answer(values))]
+        order = "later" if self.last else "earlier"
+        return f"of {values[0]} and {values[1]}, {chosen} is {order}: {self.answer(values)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,11 +169,15 @@ class Which:
     names: tuple[str, str]
     value: str
 
+    @property
+    def aim(self) -> str:
+        return f"; which is {self.value}"
+
     def answer(self, values: Sequence[str]) -> str:
         return self.names[list(values).index(self.value)]
 
     def reason(self, values: Sequence[str]) -> str:
-        return f"{self.value} goes with {self.answer(values)}"
+        return f"of {values[0]} and {values[1]}, {self.value} is asked for: {self.answer(values)}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +185,10 @@ class Is:
     """Whether the value is the one in question."""
 
     value: str
+
+    @property
+    def aim(self) -> str:
+        return f"; is it {self.value}"
 
     def answer(self, values: Sequence[str]) -> str:
         return "yes" if values[0] == self.value else "no"
@@ -162,6 +200,10 @@ class Is:
 @dataclass(frozen=True, slots=True)
 class Same:
     """Whether two values are one."""
+
+    @property
+    def aim(self) -> str:
+        return "; are they the same"
 
     def answer(self, values: Sequence[str]) -> str:
         return "yes" if values[0] == values[1] else "no"
@@ -176,6 +218,10 @@ class Before:
     """Whether the year of the value lies before ``year``."""
 
     year: int
+
+    @property
+    def aim(self) -> str:
+        return f"; is it before {self.year}"
 
     def answer(self, values: Sequence[str]) -> str:
         return "yes" if int(values[0]) < self.year else "no"

@@ -15,9 +15,14 @@ NAME = r"[A-Z]\w*(?: [A-Z]\w*)*"
 YEAR = r"\d{4}"
 WORD = r"[a-z]+"
 
-OCCUPATIONS = tuple("sculptor painter poet baker surgeon judge sailor chemist weaver pilot teacher tailor banker".split())
-WARES = tuple("clocks cheese boots honey paper glass rope soap bread lace bells knives".split())
-EMBLEMS = tuple("stag bear fox lion wolf swan horse goat dragon eagle whale crow".split())
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+OCCUPATIONS = _words("sculptor painter poet baker surgeon judge sailor chemist weaver pilot teacher tailor banker")
+WARES = _words("clocks cheese boots honey paper glass rope soap bread lace bells knives")
+EMBLEMS = _words("stag bear fox lion wolf swan horse goat dragon eagle whale crow")
 
 
 @dataclass(frozen=True)
@@ -65,7 +70,7 @@ RELATIONS: tuple[Relation, ...] = (
        "Who married {x}? | Whom did {x} marry? | Who was the husband or wife of {x}?"),
     _r("person", "employer", "organisation",
        "worked for {y} | was employed by {y} | was on the staff of {y} | spent a career at {y}",
-       "the place where {x} worked | the house that employed {x}",
+       "the place where {x} worked | the institution that employed {x}",
        "Whom did {x} work for? | Where did {x} work? | Who employed {x}?"),
     _r("person", "birth year", "year",
        "was born in {y} | arrived in {y} | was a child of {y} | came into the world in {y}",

@@ -75,17 +75,20 @@ class Sampler:
 
     def shared(self) -> list[Relation]:
         """The relations that some two things have in common; marriages, being mutual, are not among them."""
-        return [r for r in self.relations(years=False) if len({p.value for p in self._stating(r)}) < len(self._stating(r))]
+        values = {r: [path.value for path in self._stating(r)] for r in self.relations(years=False)}
+        return [r for r, stated in values.items() if len(set(stated)) < len(stated)]
 
-    def pair(self, relation: Relation, same: bool = False) -> tuple[Path, Path]:
-        """The relation of two different things that state it, with the ``same`` value or with different ones."""
+    def pair(self, relation: Relation, same: bool = False, years_apart: int = 0) -> tuple[Path, Path]:
+        """The relation of two different things that state it: with the ``same`` value, or with different ones (years at
+        least so many ``years_apart``)."""
         stating = self._stating(relation)
         while True:
             one, other = self.rng.sample(stating, 2)
             if same:
                 other = self.rng.choice([path for path in stating if path.value == one.value])
             distinct = one is not other if same else one.start.name != other.start.name
-            if distinct and (one.value == other.value) == same:
+            far = not years_apart or abs(int(one.value) - int(other.value)) >= years_apart
+            if distinct and far and (one.value == other.value) == same:
                 return one, other
 
     def other_values(self, path: Path, n: int) -> list[str]:
@@ -140,15 +143,18 @@ class Sampler:
         return [entity.name for entity in self.by_kind[relation.object]]
 
     def _try(self, start: Entity, depth: int) -> Path | None:
-        relations, through, value = [], [], start.name
+        """A random path; None if it ends too early or comes back to where it was."""
+        relations: list[Relation] = []
+        through: list[Entity] = []
+        entity: Entity | None = start
         for _ in range(depth):
-            entity = through and self._by_name.get(value) or (None if through else start)
             if entity is None or entity in through:
                 return None
-            name = self.rng.choice(list(entity.facts))
-            relations.append(next(r for r in self.world.relations[entity.kind] if r.name == name))
+            relation = self.rng.choice([r for r in self.world.relations[entity.kind] if r.name in entity.facts])
+            relations.append(relation)
             through.append(entity)
-            value = entity.facts[name]
+            value = entity.facts[relation.name]
+            entity = self._by_name.get(value)
         return None if value == start.name else Path(start, tuple(relations), tuple(through), value)
 
 

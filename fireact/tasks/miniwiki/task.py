@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import cycle, islice
@@ -21,11 +22,11 @@ _TRIES = 100  # so many repeats in a row mean that a family has little new to as
 
 
 class MiniWiki:
-    """Questions about an invented world, drawn from ``families`` in turn.
+    """Questions about an invented world, drawn from ``families`` in turn (one listed twice is drawn twice as often).
 
     ``seed`` and ``difficulty`` (easy, medium or hard) make the world. ``limit`` is how many questions there are, at
     most and by default 10,000; those of a smaller limit are the first of those of a larger one. The splits share no
-    question and no thing that a question is about.
+    question and no thing that a question is about. ``prompts`` is the folder of few-shot prompts, if not ``name``.
 
     Raises:
         ConfigError: the split, difficulty or limit does not exist, or a family has no questions for the split.
@@ -39,6 +40,7 @@ class MiniWiki:
         difficulty: str = "medium",
         split: str = "dev",
         limit: int | None = None,
+        prompts: str | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ConfigError(f"task.split={split} is unknown; choose {', '.join(SPLITS)}")
@@ -47,7 +49,7 @@ class MiniWiki:
                 raise ConfigError(f"{name} is for evaluation only; choose task.split={' or '.join(family.splits)}")
         if limit is not None and not 1 <= limit <= MAXIMUM:
             raise ConfigError(f"task.limit={limit} is out of range; {name} has 1 to {MAXIMUM} questions a split")
-        self.name, self.split, self.families = name, split, tuple(families)
+        self.name, self.split, self.families, self.prompts = name, split, tuple(families), prompts or name
         self._seed, self._difficulty, self._limit = seed, difficulty, limit
         self._knobs = difficulty_named(difficulty)
 
@@ -56,13 +58,15 @@ class MiniWiki:
         return [question for question, _ in self._planned]
 
     def score(self, question: Question, answer: str) -> Score:
-        """EM and F1; ``correct`` is EM, but where the gold answer is yes, no or a letter, that the answer starts so."""
-        em = exact_match(answer, question.answer)
-        correct = em == 1.0
+        """EM and F1, EM being what is correct; where the gold answer is yes, no or a letter, whether it starts so.
+
+        A letter is not normalised as other answers are, since that would drop A as an article.
+        """
         if question.choices or question.answer in ("yes", "no"):
-            words = answer.replace(".", " ").replace(",", " ").split()
-            correct = bool(words) and words[0].lower() == question.answer.lower()
-        return Score(em, f1_score(answer, question.answer), correct)
+            starts = re.match(rf"\W*{question.answer}\b", answer, re.IGNORECASE) is not None
+            return Score(float(starts), float(starts), starts)
+        em = exact_match(answer, question.answer)
+        return Score(em, f1_score(answer, question.answer), em == 1.0)
 
     def documents(self) -> Iterable[Document]:
         """The articles; the same for all tasks, splits and limits of a seed and difficulty."""
@@ -80,7 +84,7 @@ class MiniWiki:
     def _planned(self) -> list[tuple[Question, Plan]]:
         planned = list(islice(self._stream(), self._limit or MAXIMUM))
         if self._limit and len(planned) < self._limit:
-            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} has {len(planned)} {self.split} questions")
+            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} ({self.split}) has {len(planned)}")
         return planned
 
     @cached_property
@@ -89,10 +93,11 @@ class MiniWiki:
 
     def _stream(self) -> Iterator[tuple[Question, Plan]]:
         """Families in turn, each with random numbers of its own; no text twice; ends when a family is exhausted."""
-        samplers = [(family, self._sampler(family)) for family in self.families]
+        samplers = {family.kind: self._sampler(family) for family in self.families}
         seen: set[str] = set()
-        for i, (family, sampler) in enumerate(cycle(samplers)):
-            drafts = (self._finished(family, sampler, f"{self.name}-{self.split}-{i}") for _ in range(_TRIES))
+        for i, family in enumerate(cycle(self.families)):
+            sampler, name = samplers[family.kind], f"{self.name}-{self.split}-{i}"
+            drafts = (self._finished(family, sampler, name) for _ in range(_TRIES))
             fresh = next((planned for planned in drafts if planned[0].prompt() not in seen), None)
             if fresh is None:
                 return

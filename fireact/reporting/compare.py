@@ -1,0 +1,75 @@
+"""Runs side by side: ``python -m fireact.reporting.compare "prompted=RUN" "tuned=RUN" [--out FILE.md]``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from fireact.errors import DataError, FireActError
+
+_HEADER = ("", "EM, %", "F1, %", "finished", "rounds", "s/question", "n")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table of the named runs; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="fireact.reporting.compare", description=__doc__)
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="a finished evaluate.py run folder and its row's name")
+    parser.add_argument("--out", type=Path, help="also write the table to this Markdown file")
+    options = parser.parse_args(arguments)
+    try:
+        rows = [(name, read_metrics(Path(folder))) for name, _, folder in (run.partition("=") for run in options.runs)]
+    except FireActError as error:
+        print(error, file=sys.stderr)
+        return 1
+    table = markdown(rows)
+    print(table)
+    if options.out:
+        options.out.write_text(table + "\n", encoding="utf-8")
+    return 0
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """A finished run's ``metrics.json``.
+
+    Raises:
+        DataError: the run is missing or unfinished.
+    """
+    try:
+        metrics: dict[str, Any] = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{folder} holds no metrics.json; run evaluate.py to its end first") from None
+    return metrics
+
+
+def markdown(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
+    """A Markdown table, one row a run: scores in per cent with 95 % intervals over questions."""
+    cells = [_HEADER, *(_row(name, metrics) for name, metrics in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADER))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
+    facts = dict.fromkeys(f"{m['task']}, {m['retriever']}, seed {m['seed']}" for _, m in rows)
+    return "\n".join([lines[0], rule, *lines[1:], "", f"95 % intervals by bootstrap over questions; {'; '.join(facts)}."])
+
+
+def _row(name: str, metrics: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        name,
+        _percent(metrics["em"], metrics["em_ci95"]),
+        _percent(metrics["f1"], metrics["f1_ci95"]),
+        f"{metrics['finished'] / metrics['n']:.0%}",
+        f"{metrics['rounds_mean']:.1f} ± {metrics['rounds_std']:.1f}",
+        f"{metrics['seconds'] / metrics['n']:.2f}",
+        str(metrics["n"]),
+    )
+
+
+def _percent(value: float, interval: Sequence[float]) -> str:
+    return f"{100 * value:.1f} [{100 * interval[0]:.1f}, {100 * interval[1]:.1f}]"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

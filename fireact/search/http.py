@@ -1,0 +1,195 @@
+"""One polite HTTP client for search services: paced, patient for a bounded time, silent about keys."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from functools import cached_property
+from typing import Any
+
+import httpx
+
+from fireact.errors import ConfigError, ToolError
+
+_BUSY = {408, 425, 429, 500, 502, 503, 504}
+_REFUSED = {401, 403}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How a service is asked; seconds throughout.
+
+    A failed request is tried ``retries`` times more, after ``backoff`` doubled each time or after what the service
+    asks for (Retry-After); a wait longer than ``longest_wait`` is not waited for. ``per_second`` paces the requests of
+    all questions together, ``connections`` is how many may be open at once.
+    """
+
+    timeout: float = 20.0
+    retries: int = 4
+    backoff: float = 1.0
+    longest_wait: float = 60.0
+    per_second: float = 10.0
+    connections: int = 16
+
+
+class Http:
+    """GET requests for JSON from ``url``; safe to share among all questions of an event loop.
+
+    Args:
+        service: its name in messages.
+        mend: what a user can do about a refusal, as the second half of a sentence.
+
+    Raises:
+        ConfigError: ``url`` is no HTTP address.
+    """
+
+    def __init__(self, service: str, url: str, limits: Limits, mend: str, headers: Mapping[str, str] | None = None):
+        if not url.startswith(("http://", "https://")):
+            raise ConfigError(f"search.base_url={url} is no address; it begins with http:// or https://")
+        self._service, self._url, self._limits, self._mend, self._headers = service, url, limits, mend, headers
+        self._next = 0.0  # when the next request may leave, on the monotonic clock
+
+    async def get(
+        self,
+        params: Mapping[str, str],
+        secret: Mapping[str, str] | None = None,
+        busy: Callable[[dict[str, Any]], str] = lambda body: "",
+    ) -> dict[str, Any]:
+        """The JSON object that the service answers.
+
+        Args:
+            secret: parameters that appear in no message and no log.
+            busy: for a service that says with status 200 that it can't answer now: why, or nothing.
+
+        Raises:
+            ToolError: no answer within the limits, or one that is no JSON object.
+            ConfigError: the service refuses this user (401, 403).
+        """
+        secret, limits = secret or {}, self._limits
+        for attempt in range(limits.retries + 1):
+            await self._turn()
+            try:
+                return await self._once({**params, **secret}, busy)
+            except _BusyError as error:
+                trouble, wait = error.trouble, error.wait
+            except (ToolError, ConfigError) as error:
+                raise type(error)(_without(str(error), secret)) from None
+            if attempt == limits.retries or (wait or 0) > limits.longest_wait:
+                break
+            await self._rest(attempt, wait)
+        after = f"after {attempt + 1} tries" if attempt else f"and asks to wait {wait:.0f} s" if wait else "at once"
+        raise ToolError(_without(f"{self._service} did not answer, {after} ({trouble}); try again later", secret))
+
+    async def aclose(self) -> None:
+        """Close the connections; the client answers no more."""
+        await self._client.aclose()
+
+    @cached_property
+    def _client(self) -> httpx.AsyncClient:
+        limits = httpx.Limits(max_connections=self._limits.connections)
+        # Waiting for a free connection is no fault of the service's, so it has no timeout.
+        timeout = httpx.Timeout(self._limits.timeout, pool=None)
+        verify = self._url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
+        return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=timeout, verify=verify)
+
+    async def _once(self, params: Mapping[str, str], busy: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+        try:
+            response = await self._client.get(self._url, params=params)
+        except httpx.RequestError as error:
+            raise _BusyError(type(error).__name__, None) from None
+        said = _json(response)
+        status = f"HTTP {response.status_code}: {explained(said)}"
+        if response.status_code in _REFUSED:
+            raise ConfigError(f"{self._service} refuses to answer ({status}); {self._mend}")
+        if response.status_code in _BUSY:
+            raise _BusyError(status, _retry_after(response))
+        if not response.is_success:
+            raise ToolError(f"{self._service} could not answer ({status}); try another query or search tool")
+        if not isinstance(said, dict):
+            raise ToolError(f"{self._service} answered no JSON object; check search.base_url={self._url}")
+        if trouble := busy(said):
+            raise _BusyError(trouble, _retry_after(response))
+        return said
+
+    async def _turn(self) -> None:
+        """Wait for a place in the line; nobody can step between reading and moving its end."""
+        now = time.monotonic()
+        leave = max(now, self._next)
+        self._next = leave + 1 / self._limits.per_second
+        await asyncio.sleep(leave - now)
+
+    async def _rest(self, attempt: int, wait: float | None) -> None:
+        """Before the next attempt; a wait that the service asks for holds everybody back."""
+        if wait is None:
+            longest = min(self._limits.backoff * 2**attempt, self._limits.longest_wait)
+            await asyncio.sleep(longest * _JITTER.uniform(0.5, 1))
+        else:
+            self._next = max(self._next, time.monotonic() + wait)
+
+
+class _BusyError(Exception):
+    """Worth another try, after ``wait`` seconds if the service says how many."""
+
+    def __init__(self, trouble: str, wait: float | None) -> None:
+        self.trouble, self.wait = trouble, wait
+
+
+_JITTER = random.Random()  # of waits only, so it needs no seed and takes nothing from anybody else's numbers
+
+
+def _json(response: httpx.Response) -> Any:
+    try:
+        return response.json()
+    except ValueError:
+        return None
+
+
+def at(said: Any, *path: str | int) -> Any:
+    """What lies at ``path`` in JSON of uncertain form; None if nothing does."""
+    for key in path:
+        try:
+            said = said[key]
+        except (KeyError, IndexError, TypeError):
+            return None
+    return said
+
+
+def explained(said: Any) -> str:
+    """The first sentence of a service's own words on an error, for a message of ours."""
+    error = at(said, "error")
+    words = next((text for text in (at(error, "info"), error) if isinstance(text, str)), "no reason given")
+    return " ".join(words.split()).split(". ")[0].rstrip(".")[:200]
+
+
+def _retry_after(response: httpx.Response) -> float | None:
+    """The seconds to wait that the service asks for; its header holds seconds or a date (RFC 9110, 10.2.3)."""
+    value = response.headers.get("retry-after", "")
+    if value.strip().isdigit():
+        return float(value)
+    try:
+        date = parsedate_to_datetime(value)
+    except ValueError:
+        return None
+    # A date without a zone is in UTC, as HTTP has it.
+    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
+
+
+def _without(text: str, secret: Mapping[str, str]) -> str:
+    for value in secret.values():
+        text = text.replace(value, "***")
+    return text
+
+
+def _log_without_query(record: logging.LogRecord) -> bool:
+    """httpx logs the address of every request, and some services want the key in it."""
+    record.args = tuple(arg.copy_with(query=None) if isinstance(arg, httpx.URL) else arg for arg in record.args or ())
+    return True
+
+
+logging.getLogger("httpx").addFilter(_log_without_query)

@@ -1,0 +1,163 @@
+"""Your own questions: a JSONL or CSV file and one YAML file that says what its columns mean."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from string import ascii_uppercase
+from typing import Any
+
+from fireact.errors import ConfigError, DataError
+from fireact.records import Document, Question
+from fireact.tasks.questions import QuestionFile, matches, starts
+
+SCORINGS = {"em": matches, "yesno": starts, "letter": starts}
+_YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
+Row = dict[str, Any]
+
+
+class File(QuestionFile):
+    """Questions of ``path``, a ``.jsonl`` file of objects or a ``.csv`` file with a line of headings.
+
+    Args:
+        columns: which columns hold ``question``, ``answer``, and, if there are any, ``id`` and ``choices`` (the name of
+            a column with a list, or a list of columns).
+        scoring: ``em``; ``yesno`` (gold answers are yes, no, true or false); ``letter`` (that of the right choice).
+        corpus: a JSONL or CSV file with a title and a text in each row, which a local search tool may index.
+        split: what trajectories say of where the questions come from.
+        arrangement: see ``QuestionFile``.
+
+    Raises:
+        ConfigError: the scoring or a column is impossible.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        path: str,
+        columns: dict[str, Any],
+        scoring: str = "em",
+        corpus: str | None = None,
+        split: str = "test",
+        **arrangement: Any,
+    ) -> None:
+        if scoring not in SCORINGS:
+            raise ConfigError(f"task.scoring={scoring} is unknown; choose {', '.join(SCORINGS)}")
+        if not columns.get("question") or not columns.get("answer"):
+            raise ConfigError("task.columns needs the names of the columns question and answer")
+        if scoring == "letter" and not columns.get("choices"):
+            raise ConfigError("task.scoring=letter needs task.columns.choices, the column or columns of the choices")
+        super().__init__(name, right=SCORINGS[scoring], **arrangement)
+        self._path, self._columns, self._scoring, self._corpus = Path(path), columns, scoring, corpus
+        self._split = split
+
+    def read(self) -> list[Question]:
+        """See ``QuestionFile``."""
+        questions: dict[str, Question] = {}
+        for place, (where, row) in enumerate(rows(self._path, "task.path")):
+            question = self._question(place, row, where)
+            if question.id in questions:
+                raise DataError(f"{where}: the id {question.id} is taken already; ids must differ")
+            questions[question.id] = question
+        return list(questions.values())
+
+    def documents(self) -> Iterable[Document]:
+        """See ``Task``."""
+        if self._corpus is None:
+            return super().documents()
+        return (
+            Document(_text(row, "title", where), _text(row, "text", where))
+            for where, row in rows(Path(self._corpus), "task.corpus")
+        )
+
+    def _question(self, place: int, row: Row, where: str) -> Question:
+        id_column = self._columns.get("id")
+        choices = self._choices(row, where)
+        return Question(
+            id=f"{self.name}-{_text(row, id_column, where) if id_column else place}",
+            text=_text(row, self._columns["question"], where),
+            answer=self._answer(_text(row, self._columns["answer"], where), choices, where),
+            task=self.name,
+            split=self._split,
+            choices=choices,
+        )
+
+    def _choices(self, row: Row, where: str) -> tuple[str, ...]:
+        columns = self._columns.get("choices")
+        if columns is None:
+            return ()
+        if not isinstance(columns, str):
+            return tuple(_text(row, column, where) for column in columns)
+        choices = row.get(columns)
+        if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+            raise DataError(f"{where}: expected a list of texts in {columns!r}")
+        return tuple(choices)
+
+    def _answer(self, answer: str, choices: Sequence[str], where: str) -> str:
+        """The gold answer as the rule of scoring wants it."""
+        if self._scoring == "em":
+            return answer
+        known = _YES_NO if self._scoring == "yesno" else {x.lower(): x for x in ascii_uppercase[: len(choices)]}
+        if answer.lower() not in known:
+            raise DataError(f"{where}: the answer is {answer!r}; task.scoring={self._scoring} expects one of "
+                            f"{', '.join(known.values() if choices else known)}")
+        return known[answer.lower()]
+
+
+def rows(path: Path, key: str) -> Iterator[tuple[str, Row]]:
+    """Each row of a JSONL or CSV file, with the words for where it stands.
+
+    Raises:
+        DataError: the file is missing, empty, of another kind or malformed; the message names the line, or ``key``.
+    """
+    readers = {".jsonl": _objects, ".csv": _table}
+    if path.suffix not in readers:
+        raise DataError(f"{path} is neither .jsonl nor .csv; {key} needs one of them")
+    number = 0
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as lines:
+            for number, row in readers[path.suffix](lines, path):
+                yield f"{path}, line {number}", row
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}); {key} needs a JSONL or CSV file") from None
+    except UnicodeDecodeError:
+        raise DataError(f"{path} is not UTF-8 text; {key} needs a JSONL or CSV file") from None
+    if not number:
+        raise DataError(f"{path} has no rows; {key} needs at least one")
+
+
+def _objects(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            continue
+        try:
+            row = json.loads(line)
+        except ValueError as error:
+            raise DataError(f"{path}, line {number} is not JSON ({error}); expected an object") from None
+        if not isinstance(row, dict):
+            raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
+        yield number, row
+
+
+def _table(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Row]]:
+    table = csv.DictReader(lines, strict=True)
+    try:
+        for row in table:
+            if None in row or None in row.values():
+                raise DataError(f"{path}, line {table.line_num}: expected as many columns as the first line has")
+            yield table.line_num, dict(row)
+    except csv.Error as error:
+        raise DataError(f"{path}, line {table.reader.line_num} is not CSV ({error}); expected one row a line") from None
+
+
+def _text(row: Row, column: str, where: str) -> str:
+    """The text in a column; a number or truth value is written out, nothing else will do."""
+    value = row.get(column)
+    if isinstance(value, bool | int | float):
+        return str(value)
+    if not isinstance(value, str) or not value.strip():
+        has = f"; the row has {', '.join(map(str, row))}" if column not in row else ""
+        raise DataError(f"{where}: expected a text in {column!r}{has}")
+    return value.strip()

@@ -1,0 +1,87 @@
+"""What the tasks that read files share: an order, a limit, and a rule that says which answers are right."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable
+from random import Random
+from typing import ClassVar
+
+from fireact.errors import ConfigError
+from fireact.metrics import exact_match, f1_score
+from fireact.records import Document, Question, Score
+
+Rule = Callable[[str, str], bool]  # (predicted, gold) → right
+
+
+def matches(answer: str, gold: str) -> bool:
+    """Exact match of the normalised texts (HotpotQA, Bamboogle)."""
+    return exact_match(answer, gold) == 1.0
+
+
+def starts(answer: str, gold: str) -> bool:
+    """The answer starts with the gold one, yes, no or a letter, in either case (the paper's StrategyQA and MMLU)."""
+    return answer.strip().lower().startswith(gold.lower())
+
+
+class QuestionFile(ABC):
+    """A task whose questions lie in files; a subclass says how to ``read`` them.
+
+    Args:
+        name: what the task is called in trajectories and tables.
+        order: one of ``orders``; ``shuffle`` is by ``seed``, and so drawn alike whatever the limit.
+        limit: the first so many; all if None.
+        prompts: the folder of its few-shot prompts if that is not ``name``; the configuration reads it.
+        right: the task's own rule, which a subclass sets.
+
+    Raises:
+        ConfigError: the order or the limit is impossible.
+    """
+
+    orders: ClassVar[tuple[str, ...]] = ("file", "shuffle")
+
+    def __init__(
+        self,
+        name: str,
+        order: str = "file",
+        seed: int = 0,
+        limit: int | None = None,
+        prompts: str | None = None,
+        right: Rule = matches,
+    ) -> None:
+        if order not in self.orders:
+            raise ConfigError(f"task.order={order} is unknown; choose {', '.join(self.orders)}")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"task.limit={limit} asks nothing; choose 1 or more, or null for all")
+        self.name = name
+        self._order, self._seed, self._limit, self._right = order, seed, limit, right
+
+    def questions(self) -> list[Question]:
+        """See ``Task``. Ids hold a question's place in its file, whatever the order.
+
+        Raises:
+            DataError: a file can't be had or is malformed.
+            ConfigError: there are fewer questions than the limit.
+        """
+        questions = self.arrange(self.read())
+        if self._limit and self._limit > len(questions):
+            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} has {len(questions)} questions here")
+        return questions[: self._limit]
+
+    @abstractmethod
+    def read(self) -> list[Question]:
+        """All questions, in the order of their files."""
+
+    def arrange(self, questions: list[Question]) -> list[Question]:
+        """The questions in the configured order."""
+        return Random(self._seed).sample(questions, len(questions)) if self._order == "shuffle" else questions
+
+    def score(self, question: Question, answer: str) -> Score:
+        """Exact match and token F1 of the normalised texts; right by the task's own rule."""
+        em, f1 = exact_match(answer, question.answer), f1_score(answer, question.answer)
+        return Score(em, f1, self._right(answer, question.answer))
+
+    def documents(self) -> Iterable[Document]:
+        """See ``Task``; here always ConfigError."""
+        raise ConfigError(f"{self.name} has no corpus of its own; add search.corpus=FILE (JSONL of title and text) or "
+                          "choose another search tool")

@@ -1,0 +1,55 @@
+from __future__ import annotations
+
+import pytest
+
+from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.reporting.compare import main, markdown
+from fireact.reporting.statistics import busy_seconds, summarize
+from fireact.runs import write_json
+
+
+def trajectory(number: int, right: bool, rounds: int, end: str, seconds: float, ending=Ending.FINISH) -> Trajectory:
+    question = Question(f"q{number}", "?", "a", "test", "dev")
+    steps = tuple(Step("", "search", "x", "y") for _ in range(rounds))
+    score = Score(float(right), 1.0 if right else 0.5, right)
+    usage = Usage(2, 1, 10, 5, 0.25, seconds)
+    return Trajectory(question, "react", steps, ending, "a", score, usage, {"finished_at": f"2024-01-01T00:00:{end}+00:00"})
+
+
+RUN = [
+    trajectory(0, True, 2, "10", 4),
+    trajectory(1, False, 4, "12", 4),
+    trajectory(2, False, 6, "40", 5, Ending.STEP_LIMIT),
+]
+
+
+def test_scores_divide_by_the_questions_asked():
+    metrics = summarize(RUN, asked=4)
+    assert (metrics["n"], metrics["em"], metrics["f1"], metrics["accuracy"]) == (4, 0.25, 0.5, 0.25)
+    assert (metrics["finished"], metrics["endings"]) == (2, {"finish": 2, "step_limit": 1})
+    assert metrics["rounds_mean"] == 4 and metrics["rounds_std"] == pytest.approx((8 / 3) ** 0.5)
+    assert (metrics["lm_calls"], metrics["tokens_out"], metrics["cost_usd"]) == (6, 15, 0.75)
+    low, high = metrics["em_ci95"]
+    assert 0 <= low <= 0.25 <= high <= 1
+
+
+def test_seconds_count_overlaps_once_and_pauses_not_at_all():
+    # 6–10 and 8–12 overlap; 35–40 was another session.
+    assert busy_seconds(RUN) == pytest.approx(6 + 5)
+    assert busy_seconds([]) == 0
+
+
+def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
+    metrics = {**summarize(RUN, 4), "task": "test", "retriever": "bm25", "seed": 0, "em_ci95": (0, 0.75), "f1_ci95": (0.1, 0.9)}
+    write_json(tmp_path / "metrics.json", metrics)
+    assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "table.md")]) == 0
+    assert capsys.readouterr().out == markdown([("tuned", metrics)]) + "\n"
+    assert (tmp_path / "table.md").read_text().splitlines() == [
+        "|       | EM, %            | F1, %             | finished | rounds    | s/question | n |",
+        "|-------|------------------|-------------------|----------|-----------|------------|---|",
+        "| tuned | 25.0 [0.0, 75.0] | 50.0 [10.0, 90.0] | 50%      | 4.0 ± 1.6 | 2.75       | 4 |",
+        "",
+        "95 % intervals by bootstrap over questions; test, bm25, seed 0.",
+    ]
+    assert main([f"tuned={tmp_path / 'nowhere'}"]) == 1
+    assert capsys.readouterr().err.endswith("holds no metrics.json; run evaluate.py to its end first\n")

@@ -1,0 +1,110 @@
+"""BM25: the right document, a short snippet of it, and clear words about a corpus that cannot be read."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from fireact.errors import ConfigError, DataError
+from fireact.records import Document
+from fireact.search.bm25 import BM25, snippet
+
+BRIDGE = Document("Long Arch", "Long Arch is a bridge. It was built in 1871 by Ann Orr.")
+BUILDER = Document("Ann Orr", "Ann Orr was an engineer from Millbeck. She built the bridge Long Arch and many others.")
+PLANET = Document("Mercury (planet)", "Mercury is small. It is the planet nearest to the sun.")
+METAL = Document("Mercury (metal)", "Mercury is a metal that flows at room temperature.")
+
+
+class Shelf:
+    """A corpus by hand."""
+
+    name = "shelf"
+
+    def __init__(self, *documents: Document) -> None:
+        self._documents = documents
+
+    def documents(self) -> tuple[Document, ...]:
+        return self._documents
+
+
+def ask(tool: BM25, query: str) -> str:
+    return asyncio.run(tool.search(query))
+
+
+def test_a_title_counts_more_than_a_mention() -> None:
+    tool = BM25(Shelf(BUILDER, BRIDGE, PLANET, METAL))
+    assert ask(tool, "Long Arch") == BRIDGE.text
+    assert ask(tool, "ann orr") == BUILDER.text
+
+
+def test_the_qualifier_of_a_title_tells_namesakes_apart() -> None:
+    tool = BM25(Shelf(PLANET, METAL, BRIDGE, BUILDER))
+    assert ask(tool, "Mercury metal") == METAL.text
+    assert ask(tool, "Mercury planet") == PLANET.text
+
+
+@pytest.mark.parametrize("query", ["zebra", "", "the", "?!"])
+def test_nothing_found_is_the_word_none(query: str) -> None:
+    assert ask(BM25(Shelf(BRIDGE, BUILDER)), query) == "None"
+
+
+def test_equal_scores_keep_the_order_of_the_corpus() -> None:
+    twins = [Document(f"Twin {i}", "alike in all") for i in range(50)]
+    assert ask(BM25(Shelf(*twins), k=3), "alike") == "Twin 0: alike in all Twin 1: alike in all Twin 2: alike in all"
+
+
+def test_the_name_says_tool_corpus_and_k(tmp_path: Path) -> None:
+    (tmp_path / "notes.jsonl").write_text('{"title": "A", "text": "b"}\n')
+    assert BM25(Shelf(BRIDGE), k=2).name == "bm25[shelf] k=2"
+    assert BM25(tmp_path / "notes.jsonl").name == "bm25[notes] k=1"
+
+
+@pytest.mark.parametrize(("terms", "words", "expected"), [
+    (["bridge"], 40, "Long Arch is a bridge. It was built in 1871 by Ann Orr."),
+    (["1871"], 8, "Long Arch: It was built in 1871 by Ann Orr."),
+    (["bridge"], 8, "Long Arch is a bridge."),
+    (["bridge"], 3, "Long Arch is …"),
+])
+def test_a_snippet_is_the_sentences_about_the_query(terms: list[str], words: int, expected: str) -> None:
+    assert snippet(BRIDGE, terms, words) == expected
+
+
+def test_a_file_of_titles_and_texts_is_a_corpus(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text("".join(json.dumps({"title": d.title, "text": d.text, "id": 1}) + "\n" for d in (BRIDGE, BUILDER)))
+    assert ask(BM25(str(path)), "Millbeck engineer") == BUILDER.text
+
+
+@pytest.mark.parametrize(("text", "message"), [
+    ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
+    ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
+    ("[1]\n", r"corpus.jsonl, line 1: expected"),
+    ("not json\n", r"corpus.jsonl, line 1: expected"),
+    ("", r"corpus.jsonl is empty"),
+])
+def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text(text)
+    with pytest.raises(DataError, match=message):
+        BM25(path)
+
+
+def test_a_missing_file_and_no_corpus_at_all_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="gone.jsonl does not exist"):
+        BM25(tmp_path / "gone.jsonl")
+    with pytest.raises(ConfigError, match="search.corpus is not set"):
+        BM25(None)
+
+
+def test_hotpotqa_paragraphs_are_found_by_their_titles(real_data: Path) -> None:
+    path = real_data / "hotpotqa" / "paragraphs.jsonl"
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()][::20]
+    tool = BM25(path)
+    found = [ask(tool, row["title"]) for row in rows]
+    hits = sum(set(answer.rstrip(" …").split()) <= {f"{row['title']}:", *f"{row['title']}: {row['text']}".split()}
+               for answer, row in zip(found, rows, strict=True))
+    assert hits / len(rows) >= 0.97
+    assert max(len(answer.split()) for answer in found) <= 60

@@ -1,0 +1,111 @@
+"""A user's own questions: JSONL and CSV, the three scorings, and what is said of every mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fireact.errors import ConfigError, DataError
+from fireact.records import Document, Question
+from fireact.tasks.file import File
+
+PLAIN = {"question": "question", "answer": "answer"}
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    rows = ['{"question": " Who? ", "answer": "Y", "more": 1}', "", '{"question": "2+2", "answer": 4}', ""]
+    path = write(tmp_path / "q.jsonl", "\n".join(rows))
+    first, second = File("mine", path, PLAIN, split="dev").questions()
+    assert first == Question("mine-0", "Who?", "Y", "mine", "dev")
+    assert (second.id, second.answer) == ("mine-1", "4")
+
+
+def test_csv_with_a_byte_order_mark_and_columns_of_its_own(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.csv", '\ufeffnr,q,a\n7,"Who, and\nwhy?",Y\n8,Where?,Z\n')
+    task = File("mine", path, {"question": "q", "answer": "a", "id": "nr"}, limit=1, prompts="hotpotqa")
+    assert task.questions() == [Question("mine-7", "Who, and\nwhy?", "Y", "mine", "test")]
+
+
+def test_choices_are_a_list_or_columns(tmp_path: Path) -> None:
+    jsonl = write(tmp_path / "q.jsonl", '{"question": "Who?", "answer": "b", "choices": ["X", "Y"]}\n')
+    table = write(tmp_path / "q.csv", "question,one,two,answer\nWho?,X,Y,B\n")
+    for path, columns in ((jsonl, "choices"), (table, ["one", "two"])):
+        task = File("mine", path, {**PLAIN, "choices": columns}, scoring="letter")
+        [question] = task.questions()
+        assert (question.choices, question.answer) == (("X", "Y"), "B")
+        assert task.score(question, "b. Y").correct and not task.score(question, "Y").correct
+
+
+def test_yes_and_no(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.jsonl", '{"question": "A?", "answer": true}\n{"question": "B?", "answer": "No"}\n')
+    task = File("mine", path, PLAIN, scoring="yesno")
+    yes, no = task.questions()
+    assert (yes.answer, no.answer) == ("yes", "no")
+    assert task.score(no, "No, never").correct
+
+
+def test_a_corpus(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.csv", "question,answer\nWho?,Y\n")
+    corpus = write(tmp_path / "c.jsonl", '{"title": "X", "text": "X is by Y."}\n')
+    assert list(File("mine", path, PLAIN, corpus=corpus).documents()) == [Document("X", "X is by Y.")]
+    with pytest.raises(ConfigError, match="mine has no corpus of its own; add search.corpus=FILE"):
+        File("mine", path, PLAIN).documents()
+    write(tmp_path / "c.jsonl", '{"title": "X", "text": "X is by Y."}\n{"title": "X"}\n')
+    with pytest.raises(DataError, match=r"c.jsonl, line 2: expected a text in 'text'; the row has title"):
+        list(File("mine", path, PLAIN, corpus=corpus).documents())
+
+
+LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "changes", "sentence"),
+    [
+        ("q.jsonl", '{"question": "Q?"}\n', {}, "q.jsonl, line 1: expected a text in 'answer'; the row has question"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A"}\n[1]\n', {}, "line 2: expected a JSON object, found list"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A"}\n\n{"quest', {}, "line 3 is not JSON .*; expected an object"),
+        ("q.jsonl", '{"question": "", "answer": "A"}\n', {}, "line 1: expected a text in 'question'$"),
+        ("q.jsonl", '{"question": "Q?", "answer": ["A"]}\n', {}, "line 1: expected a text in 'answer'$"),
+        ("q.jsonl", "\n", {}, "has no rows; task.path needs at least one"),
+        ("q.csv", "question,answer\n", {}, "has no rows"),
+        ("q.csv", "question,answer\nQ?,A\nR?\n", {}, "q.csv, line 3: expected as many columns as the first line has"),
+        ("q.csv", "question,answer\nQ?,A,B\n", {}, "q.csv, line 2: expected as many columns"),
+        ("q.csv", 'question,answer\n"Q?"x,A\n', {}, "q.csv, line 2 is not CSV"),
+        ("q.csv", "q,answer\nQ?,A\n", {}, "line 2: expected a text in 'question'; the row has q, answer"),
+        ("q.txt", "Q?", {}, "q.txt is neither .jsonl nor .csv; task.path needs one of them"),
+        ("q.csv", "question,answer\nQ?,maybe\n", {"scoring": "yesno"}, "answer is 'maybe'; .* one of yes, true, no"),
+        ("q.jsonl", '{"question": "Q?", "answer": "C", "choices": ["X", "Y"]}\n', LETTER, "'C'; .* one of A, B"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": "X"}\n', LETTER, "a list of texts in 'choices'"),
+        ("q.csv", "question,answer\nQ?,A\nQ?,A\n", {"columns": {**PLAIN, "id": "question"}}, "line 3: the id mine-Q"),
+    ],
+)
+def test_what_is_wrong_with_a_file(
+    tmp_path: Path, name: str, text: str, changes: dict[str, Any], sentence: str
+) -> None:
+    task = File("mine", write(tmp_path / name, text), **{"columns": PLAIN, **changes})
+    with pytest.raises(DataError, match=sentence):
+        task.questions()
+
+
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"q.csv can't be read \(No such file or directory\); task.path needs"):
+        File("mine", str(tmp_path / "q.csv"), PLAIN).questions()
+    (tmp_path / "q.csv").write_bytes(b"question,answer\n\xff,A\n")
+    with pytest.raises(DataError, match="q.csv is not UTF-8 text"):
+        File("mine", str(tmp_path / "q.csv"), PLAIN).questions()
+
+
+def test_wrong_arguments() -> None:
+    with pytest.raises(ConfigError, match="task.scoring=f1 is unknown; choose em, yesno, letter"):
+        File("mine", "q.csv", PLAIN, scoring="f1")
+    with pytest.raises(ConfigError, match="task.columns needs the names of the columns question and answer"):
+        File("mine", "q.csv", {"question": "q"})
+    with pytest.raises(ConfigError, match="task.scoring=letter needs task.columns.choices"):
+        File("mine", "q.csv", PLAIN, scoring="letter")
