@@ -93,7 +93,7 @@ class OpenAI:
         self._gate = Gate(concurrency)
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep
-        # Its own retries are unknown to the gate and the budget; over aiohttp a call takes a third of the processor time.
+        # Its own retries would be unknown to the gate and the budget; httpx looks at every connection for every call.
         self._client = AsyncOpenAI(
             api_key=self._server.key,
             base_url=self._server.url,
@@ -164,6 +164,8 @@ class OpenAI:
 def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:
     key = os.environ.get(key_env, "").strip()
     host = urlsplit(url).hostname
+    if urlsplit(url).username is not None:
+        raise ConfigError(f"lm.base_url holds a user's name or password; leave them out and put a key into {key_env}")
     if not url.startswith(("http://", "https://")) or not host:
         raise ConfigError(f"lm.base_url={url} is no address; write it like http://127.0.0.1:8000/v1")
     if not key and host == urlsplit(OPENAI).hostname:

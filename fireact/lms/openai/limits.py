@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from fireact.errors import BudgetError
 
 _WINDOW_S, _POLL_S = 60.0, 1.0
+_SPACING_S = 0.0005
 
 
 class Congested(Exception):
@@ -27,7 +28,7 @@ class Gate:
     def __init__(self, most: int) -> None:
         self.limit = self._most = most
         self._flying = self._successes = self._halvings = 0
-        self._left = asyncio.Condition()
+        self._left, self._start = asyncio.Condition(), asyncio.Lock()
 
     @asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
@@ -35,6 +36,9 @@ class Gate:
         async with self._left:
             await self._left.wait_for(lambda: self._flying < self.limit)
             self._flying += 1
+        async with self._start:
+            # Calls that start together are answered together, and then keep server and client idle in turns.
+            await asyncio.sleep(_SPACING_S)
         halvings = self._halvings
         try:
             yield

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
-from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIStatusError
 
@@ -55,12 +54,6 @@ class Server:
     key_env: str
     timeout_s: float
     key: str = field(repr=False)
-
-    @property
-    def place(self) -> str:
-        """``url`` without a user's name and password."""
-        parts = urlsplit(self.url)
-        return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()
 
     def quote(self, text: str) -> str:
         """The first line of what the server said, without the key."""
@@ -115,7 +108,7 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
         return Reply(str(text or ""), tokens)
     except (ValueError, LookupError, TypeError, AttributeError):
         said = server.quote(body)
-        raise Failed(f"{server.place} does not answer as an OpenAI-compatible server ({said!r}); check lm.base_url and "
+        raise Failed(f"{server.url} does not answer as an OpenAI-compatible server ({said!r}); check lm.base_url and "
                      "lm.api", billed=True) from None
 
 
@@ -124,34 +117,34 @@ def failure(error: APIConnectionError | APIStatusError | TimeoutError, server: S
     if isinstance(error, APIStatusError):
         return _refusal(error, server)
     if isinstance(error, TimeoutError):
-        return Overloaded(f"{server.place} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
+        return Overloaded(f"{server.url} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
                           "lm.concurrency", billed=True)
     # By name, for the transport's own classes are no part of the client's interface.
     if type(error.__cause__).__name__ == "ConnectError":
-        return Failed(f"no server answers at {server.place}; start it or set lm.base_url", hopeless=True)
-    return Failed(f"{server.place} drops the connection; look into the server's log", billed=True)
+        return Failed(f"no server answers at {server.url}; start it or set lm.base_url", hopeless=True)
+    return Failed(f"{server.url} drops the connection; look into the server's log", billed=True)
 
 
 def _refusal(error: APIStatusError, server: Server) -> Failed:
-    status, place = error.status_code, server.place
+    status, url = error.status_code, server.url
     if status == 401:
-        return Failed(f"{place} refuses the API key (HTTP 401); set {server.key_env} to one that may use "
+        return Failed(f"{url} refuses the API key (HTTP 401); set {server.key_env} to one that may use "
                       f"{server.model}", retry=False, hopeless=True)
     if status == 404:
-        return Failed(f"{place} has no model {server.model} (HTTP 404); set lm.model to one it serves, and lm.base_url "
+        return Failed(f"{url} has no model {server.model} (HTTP 404); set lm.model to one it serves, and lm.base_url "
                       "to where its API begins, mostly /v1", retry=False, hopeless=True)
     if error.code == "insufficient_quota":
-        return Failed(f"{place} says that the quota is used up (HTTP {status}); add credit there or set "
+        return Failed(f"{url} says that the quota is used up (HTTP {status}); add credit there or set "
                       f"{server.key_env} to another account's key", retry=False, hopeless=True)
     said = f"HTTP {status}: {server.quote(_message(error.body))}"
     wait_s = retry_after(error.response.headers)
     if status < 500 and status not in _PASSING:
-        return Failed(f"{place} refuses the request ({said}); mend it, where a setting is to blame with lm.omit or "
+        return Failed(f"{url} refuses the request ({said}); mend it, where a setting is to blame with lm.omit or "
                       "lm.extra_body", retry=False)
     if wait_s is not None and wait_s > _LONGEST_WAIT_S:
-        return Overloaded(f"{place} wants to be left alone for {wait_s:.0f} s ({said}); try again then", retry=False)
+        return Overloaded(f"{url} wants to be left alone for {wait_s:.0f} s ({said}); try again then", retry=False)
     kind = Overloaded if status in _BUSY else Failed
-    return kind(f"{place} is not able to answer ({said}); lower lm.concurrency or try again later", wait_s=wait_s)
+    return kind(f"{url} is not able to answer ({said}); lower lm.concurrency or try again later", wait_s=wait_s)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
