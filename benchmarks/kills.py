@@ -22,7 +22,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fireact.journal import Journal, JournaledModel, JournaledSearch  # noqa: E402
+from fireact.journal import Journal  # noqa: E402
+from fireact.journaled import JournaledModel, JournaledSearch  # noqa: E402
 from fireact.lms.base import Completion, LanguageModel  # noqa: E402
 from fireact.methods.fireact import FireAct  # noqa: E402
 from fireact.records import Question, Score  # noqa: E402
@@ -55,7 +56,8 @@ class SlowModel:
         self._log("asked", "lm", dialogue.question, len(dialogue.turns))
         await asyncio.sleep(random.uniform(0, 0.01))
         turn = len(dialogue.turns)
-        return Completion(f"Action: finish[{turn}]" if turn == ROUNDS else f"Action: search[{dialogue.question}/{turn}]")
+        action = f"finish[{turn}]" if turn == ROUNDS else f"search[{dialogue.question}/{turn}]"
+        return Completion(f"Action: {action}")
 
     async def aclose(self) -> None: ...
 

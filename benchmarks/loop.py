@@ -19,7 +19,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fireact.journal import Journal, JournaledModel, JournaledSearch  # noqa: E402
+from fireact.journal import Journal  # noqa: E402
+from fireact.journaled import JournaledModel, JournaledSearch  # noqa: E402
 from fireact.lms.base import Completion  # noqa: E402
 from fireact.methods.fireact import FireAct  # noqa: E402
 from fireact.records import Question, Score, Trajectory  # noqa: E402
@@ -64,7 +65,7 @@ class Watch:
 
 def run(count: int, journaled: bool) -> str:
     """Act out so many questions; one line on what it took."""
-    questions = [Question(f"q{i}", f"Who wrote the {i}th book of the library?", "Y", "loop", "dev") for i in range(count)]
+    questions = [Question(f"q{i}", f"Who wrote book {i} of this library?", "Y", "loop", "dev") for i in range(count)]
     watch, method = Watch(), FireAct("fireact", None)
     with tempfile.TemporaryDirectory() as folder, closing(Journal(f"{folder}/journal.sqlite")) as journal:
         lm, search = InstantModel(), InstantSearch()
@@ -76,8 +77,8 @@ def run(count: int, journaled: bool) -> str:
     assert watch.done == count
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     name = "with journal" if journaled else "without"
-    return (f"{name:13} {count:7,} questions  {1000 * seconds / count:6.3f} ms/question ({1000 * busy / count:.3f} of CPU)  "
-            f"peak {peak:6.1f} MiB")
+    took = f"{1000 * seconds / count:6.3f} ms/question ({1000 * busy / count:.3f} of CPU)"
+    return f"{name:13} {count:7,} questions  {took}  peak {peak:6.1f} MiB"
 
 
 def main(arguments: list[str]) -> None:

@@ -14,7 +14,8 @@ from fireact import runs
 from fireact.app import Config, build, resolved
 from fireact.data.files import read
 from fireact.errors import ConfigError
-from fireact.journal import Journal, JournaledModel, JournaledSearch, Replay
+from fireact.journal import Journal, Replay
+from fireact.journaled import JournaledModel, JournaledSearch
 from fireact.lms.base import LanguageModel
 from fireact.progress import RolloutProgress
 from fireact.records import Question, Trajectory

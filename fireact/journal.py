@@ -11,7 +11,6 @@ The file is SQLite in write-ahead mode: a kill loses nothing that was committed;
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import hashlib
 import json
 import os
@@ -27,9 +26,6 @@ from weakref import WeakValueDictionary
 
 from fireact.calls import Call, current
 from fireact.errors import BudgetError, ConfigError, FireActError, ModelError, ReplayMiss, StorageError, ToolError
-from fireact.lms.base import Completion, LanguageModel
-from fireact.render import Dialogue, Turn
-from fireact.search.base import SearchTool
 
 SCHEMA = 1
 _TABLES = """
@@ -114,7 +110,7 @@ class Journal:
         """
         rows = self._run("SELECT name, varies FROM sources WHERE kind = ? AND settings = ?", kind, settings)
         if not rows:
-            raise self._miss(Source(kind, settings), "{}")
+            raise self._miss(Source(kind, settings), "")
         name, varies = rows[0]
         return name, bool(varies)
 
@@ -137,8 +133,8 @@ class Journal:
         """
         calls, request = current(), asked.request
         if varies:
-            request = {**request, "for": [calls.question.id, calls.occurrence((source, _json(request)))]}
-        text = _json(request)
+            request = {**request, "for": [calls.question.id, calls.occurrence((source, json_text(request)))]}
+        text = json_text(request)
         key, failed = _key(source, text, asked.ids), _key(source, text, asked.ids, calls.question.id)
         async with self._locks.setdefault(key, asyncio.Lock()):
             found = {row[0]: Call(*row[1:]) for row in self._run(_FIND, key, failed)}
@@ -232,89 +228,6 @@ class Journal:
                                "run that holds it, or choose another journal.path") from error
 
 
-class JournaledModel:
-    """``lm`` behind a journal; None in its place where only the journal answers.
-
-    Args:
-        settings: everything but the dialogue that shapes an answer, as plain data without secrets.
-    """
-
-    def __init__(self, lm: LanguageModel | None, journal: Journal, settings: Mapping[str, Any]) -> None:
-        self._lm, self._journal, self._settings = lm, journal, _json(settings)
-        self.name, self.varies = _of(lm) if lm else journal.source("lm", self._settings)
-        self.concurrency = lm.concurrency if lm else 1
-
-    async def complete(self, dialogue: Dialogue) -> Completion:
-        """See ``LanguageModel``; besides, what ``Journal.answer`` raises."""
-        turns = [[turn.text, turn.observation] for turn in dialogue.turns]
-        request = {"question": dialogue.question, "turns": turns, "opening": dialogue.opening}
-        asked = Asked(request, _json([turn.ids for turn in dialogue.turns]))
-        source = Source("lm", self._settings, dialogue.few_shot)
-
-        async def ask() -> str:
-            assert self._lm is not None
-            return _json(dataclasses.asdict(await self._lm.complete(dialogue)))
-
-        return _completion(await self._journal.answer(source, self.name, self.varies, asked, ask))
-
-    async def aclose(self) -> None:
-        """See ``LanguageModel``; the journal stays open."""
-        if self._lm is not None:
-            await self._lm.aclose()
-
-
-class JournaledSearch:
-    """``search`` behind a journal; None in its place where only the journal answers. ``settings`` as for a model."""
-
-    def __init__(self, search: SearchTool | None, journal: Journal, settings: Mapping[str, Any]) -> None:
-        self._search, self._journal, self._source = search, journal, Source("search", _json(settings))
-        self.name, self.varies = _of(search) if search else journal.source("search", _json(settings))
-
-    async def search(self, query: str) -> str:
-        """See ``SearchTool``; besides, what ``Journal.answer`` raises."""
-
-        async def ask() -> str:
-            assert self._search is not None
-            return await self._search.search(query)
-
-        return await self._journal.answer(self._source, self.name, self.varies, Asked({"query": query}), ask)
-
-    async def aclose(self) -> None:
-        """See ``SearchTool``; the journal stays open."""
-        if self._search is not None:
-            await self._search.aclose()
-
-
-def episodes(path: str | Path) -> tuple[dict[str, tuple[Turn, ...]], dict[str, str]]:
-    """What a journal holds of every question's first episode, and the first answer to every query.
-
-    Raises:
-        StorageError: the journal can't be used.
-    """
-    journal = Journal(path, Replay.ONLY)
-    turns: dict[str, tuple[Turn, ...]] = {}
-    for request, answer in journal.answered("lm"):
-        before = turns.get(request["question"], ())
-        if [text for text, _ in request["turns"]] == [turn.text for turn in before]:
-            said = (Turn(text, observation) for text, observation in request["turns"])
-            turns[request["question"]] = (*said, Turn(request["opening"] + _completion(answer).text, None))
-    answers: dict[str, str] = {}
-    for request, answer in journal.answered("search"):
-        answers.setdefault(request["query"], answer)
-    journal.close()
-    return turns, answers
-
-
-def _of(part: LanguageModel | SearchTool) -> tuple[str, bool]:
-    """The name of a part, and whether its answers vary; most do not and need not say so."""
-    return part.name, getattr(part, "varies", False)
-
-
-def _completion(answer: str) -> Completion:
-    fields = json.loads(answer)
-    return Completion(**{**fields, "ids": None if fields["ids"] is None else tuple(fields["ids"])})
-
-
 async def _make(ask: Ask) -> Call:
     """Make the call and time it; a failure that ends an episode is an answer too."""
     started = time.perf_counter()
@@ -325,12 +238,13 @@ async def _make(ask: Ask) -> Call:
     return Call(answer, error, time.time(), time.perf_counter() - started)
 
 
-def _json(value: Any) -> str:
+def json_text(value: Any) -> str:
+    """The one text of a plain value."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
 def _key(source: Source, *parts: str) -> bytes:
-    return hashlib.sha256(_json([source.kind, source.settings, source.few_shot, *parts]).encode()).digest()
+    return hashlib.sha256(json_text([source.kind, source.settings, source.few_shot, *parts]).encode()).digest()
 
 
 def _shown(settings: str, few_shot: str, request: str) -> str:

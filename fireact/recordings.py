@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fireact import journal
 from fireact.data import files
 from fireact.errors import DataError, ParseError
+from fireact.journal import Journal, Replay
+from fireact.journaled import completion_of
 from fireact.metrics import normalize_answer
 from fireact.records import FINISH, SEARCH, Step
 from fireact.render import Turn, dialogue_of, parse_step, step_text
@@ -58,7 +59,7 @@ def load(path: str) -> Recordings:
         StorageError: a journal can't be used.
     """
     if path.endswith(".sqlite"):
-        turns, answers = journal.episodes(path)
+        turns, answers = _journaled(path)
         return _gathered(turns.items(), answers)
     run = _released(Path(path))
     if run is not None:
@@ -82,6 +83,22 @@ def _gathered(episodes: Iterable[tuple[str, Iterable[Turn]]], answers: dict[str,
         if searched is not None and turn.observation is not None:
             answers.setdefault(searched, turn.observation)
     return Recordings(turns, answers)
+
+
+def _journaled(path: str) -> tuple[dict[str, tuple[Turn, ...]], dict[str, str]]:
+    """What a journal holds of every question's first episode, and the first answer to every query."""
+    journal = Journal(path, Replay.ONLY)
+    turns: dict[str, tuple[Turn, ...]] = {}
+    for request, answer in journal.answered("lm"):
+        before = turns.get(request["question"], ())
+        if [text for text, _ in request["turns"]] == [turn.text for turn in before]:
+            said = (Turn(text, observation) for text, observation in request["turns"])
+            turns[request["question"]] = (*said, Turn(request["opening"] + completion_of(answer).text, None))
+    answers: dict[str, str] = {}
+    for request, answer in journal.answered("search"):
+        answers.setdefault(request["query"], answer)
+    journal.close()
+    return turns, answers
 
 
 def _released(path: Path) -> list[tuple[str, list[Turn]]] | None:

@@ -123,13 +123,14 @@ def write_lines(path: Path, rows: Iterable[Any]) -> None:
 def append_line(path: Path, value: Any) -> None:
     """Append ``value`` as one JSON line that survives a kill right after the call.
 
+    It is not synced to the disk, which can take a second where others use it and would hold up every dialogue in
+    flight: a power cut may take the last lines with it, and they are made again.
+
     Raises:
         StorageError: the file cannot be written.
     """
     with _writing(path), path.open("a", encoding="utf-8") as file:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def repair_lines(path: Path) -> None:

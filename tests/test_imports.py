@@ -33,13 +33,14 @@ ALLOWED = {
     "lms.recorded": {"errors", "render", "recordings"},
     "lms.huggingface": {"errors", "records", "metrics", "render", "backbone"},
     "methods": {"errors", "records", "render"} | SEAMS,
-    "journal": {"errors", "render", "calls"} | SEAMS,
-    "recordings": {"errors", "records", "metrics", "render", "journal", "data.files"},
+    "journal": {"errors", "calls"},
+    "journaled": {"journal", "render"} | SEAMS,
+    "recordings": {"errors", "records", "metrics", "render", "journal", "journaled", "data.files"},
     "rollout": {"errors", "records", "metrics", "render", "runs", "calls", "methods.base", "data.files"} | SEAMS,
     "selection": {"errors", "records", "metrics", "render", "runs", "data.released"},
     "progress": {"records"},
-    "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting", "journal", "selection"}
-    | {"data.files"}
+    "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting", "selection"}
+    | {"journal", "journaled", "data.files"}
     | SEAMS,
     "data": {"errors", "records", "render", "download"},
     "backbone": {"errors", "records", "render"},

@@ -12,9 +12,11 @@ import pytest
 
 from benchmarks import kills
 from fireact import journal as journals
+from fireact import recordings
 from fireact.calls import begin, current
 from fireact.errors import ConfigError, ModelError, ReplayMiss, StorageError, ToolError
-from fireact.journal import Journal, JournaledModel, JournaledSearch
+from fireact.journal import Journal
+from fireact.journaled import JournaledModel, JournaledSearch
 from fireact.lms.base import Completion
 from fireact.methods.react import ReAct
 from fireact.records import Question, Score
@@ -63,7 +65,9 @@ class Search:
 
 
 @contextmanager
-def opened(folder: Path, lm: Model | None = None, settings: dict[str, Any] = SETTINGS, replay: str = "reuse") -> Iterator:
+def opened(
+    folder: Path, lm: Model | None = None, settings: dict[str, Any] = SETTINGS, replay: str = "reuse"
+) -> Iterator:
     with closing(Journal(folder / "journal.sqlite", replay)) as journal:
         yield JournaledModel(lm, journal, settings)
 
@@ -167,20 +171,19 @@ def miss(folder: Path, dialogue: Dialogue, settings: dict[str, Any] = SETTINGS) 
 
 def test_a_miss_shows_the_nearest_record_and_where_it_parts(tmp_path: Path) -> None:
     ask(tmp_path, DIALOGUE, Dialogue("What is the capital of Z, a country far away?"), lm=Model())
-    journal = f"the journal {tmp_path}/journal.sqlite does not hold this call of a language model: the nearest one says "
+    missed = f"the journal {tmp_path}/journal.sqlite does not hold this call of a language model: "
     mend = "; replay what was recorded, or let journal.replay=reuse make the call"
     [turn] = DIALOGUE.turns
     assert miss(tmp_path, replace(DIALOGUE, turns=(replace(turn, observation="X is by Q."),))) == (
-        f"{journal}'…ction: search[X]\", \"X is by Y.\"]]}}…' where now '…ction: search[X]\", \"X is by Q.\"]]}}…' is asked"
-        f"{mend}".replace("}}", "}")
+        f"""{missed}the nearest one says '…"Action: search[X]", "X is by Y."]]}}…' """
+        f"""where now '…"Action: search[X]", "X is by Q."]]}}…' is asked{mend}"""
     )
     assert miss(tmp_path, DIALOGUE, {**SETTINGS, "lm.temperature": 0.7}) == (
-        f"{journal}'…\"lm.model\": \"m\", \"lm.temperature\": 0.0}} Answer questions. {{\"openin…' where now "
-        f"'…\"lm.model\": \"m\", \"lm.temperature\": 0.7}} {{}}…' is asked{mend}"
+        f"""{missed}the nearest one says '…el": "m", "lm.temperature": 0.0}} Answer questions. {{"opening…' """
+        f"""where now '…el": "m", "lm.temperature": 0.7}}…' is asked{mend}"""
     )
     assert miss(tmp_path, replace(DIALOGUE, turns=(replace(turn, ids=None),))) == (
-        f"the journal {tmp_path}/journal.sqlite does not hold this call of a language model: the same was asked for "
-        f"another question or with other tokens{mend}"
+        f"{missed}the same was asked for another question or with other tokens{mend}"
     )
 
 
@@ -298,11 +301,12 @@ def test_runs_share_a_journal_at_the_same_time(tmp_path: Path) -> None:
 def test_episodes_of_a_journal_follow_the_first_of_each_question(tmp_path: Path) -> None:
     with closing(Journal(tmp_path / "journal.sqlite")) as journal:
         run(tmp_path, journal, Actor(), Search(), "first.jsonl")
-    turns, answers = journals.episodes(tmp_path / "journal.sqlite")
-    assert [(turn.text, turn.observation) for turn in turns["Question 1"]] == [
-        ("Action: search[1]", answers["1"]), ("Action: finish[4]", None)
+    held = recordings.load(str(tmp_path / "journal.sqlite"))
+    assert [(turn.text, turn.observation) for turn in held.turns["Question 1"]] == [
+        ("Action: search[1]", held.answers["1"]), ("Action: finish[4]", None)
     ]
-    assert len(turns["Question 3"]) == 3 and "Question 5" not in turns and set(answers) == {"0", "1", "2", "3"}
+    assert len(held.turns["Question 3"]) == 3 and "Question 5" not in held.turns
+    assert set(held.answers) == {"0", "1", "2", "3"}
 
 
 def test_outside_of_a_rollout_calls_belong_to_a_nameless_question() -> None:

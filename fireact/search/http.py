@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import random
 import time
@@ -64,31 +65,30 @@ class Http:
         """The JSON object that the service answers.
 
         Args:
-            secret: parameters that appear in no message and no log.
+            secret: parameters that appear in no message, no log and no answer.
             busy: for a service that says with status 200 that it can't answer now: why, or nothing.
 
         Raises:
             ToolError: no answer within the limits, or one that is no JSON object.
             ConfigError: the service refuses this user (401, 403).
         """
-        secret, limits = secret or {}, self._limits
+        limits = self._limits
         for attempt in range(limits.retries + 1):
             await self._turn()
             try:
-                return await self._once({**params, **secret}, busy)
+                return await self._once(params, secret or {}, busy)
             except _BusyError as error:
                 trouble, wait = error.trouble, error.wait
-            except (ToolError, ConfigError) as error:
-                raise type(error)(_without(str(error), secret)) from None
             if attempt == limits.retries or (wait or 0) > limits.longest_wait:
                 break
             await self._rest(attempt, wait)
         after = f"after {attempt + 1} tries" if attempt else f"and asks to wait {wait:.0f} s" if wait else "at once"
-        raise ToolError(_without(f"{self._service} did not answer, {after} ({trouble}); try again later", secret))
+        raise ToolError(f"{self._service} did not answer, {after} ({trouble}); try again later")
 
     async def aclose(self) -> None:
         """Close the connections; the client answers no more."""
-        await self._client.aclose()
+        if "_client" in vars(self):  # made at the first request
+            await self._client.aclose()
 
     @cached_property
     def _client(self) -> httpx.AsyncClient:
@@ -98,12 +98,14 @@ class Http:
         verify = self._url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
         return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=timeout, verify=verify)
 
-    async def _once(self, params: Mapping[str, str], busy: Callable[[dict[str, Any]], str]) -> dict[str, Any]:
+    async def _once(
+        self, params: Mapping[str, str], secret: Mapping[str, str], busy: Callable[[dict[str, Any]], str]
+    ) -> dict[str, Any]:
         try:
-            response = await self._client.get(self._url, params=params)
+            response = await self._client.get(self._url, params={**params, **secret})
         except httpx.RequestError as error:
             raise _BusyError(type(error).__name__, None) from None
-        said = _json(response)
+        said = _json(response.text, secret)
         status = f"HTTP {response.status_code}: {explained(said)}"
         if response.status_code in _REFUSED:
             raise ConfigError(f"{self._service} refuses to answer ({status}); {self._mend}")
@@ -143,9 +145,12 @@ class _BusyError(Exception):
 _JITTER = random.Random()  # of waits only, so it needs no seed and takes nothing from anybody else's numbers
 
 
-def _json(response: httpx.Response) -> Any:
+def _json(text: str, secret: Mapping[str, str]) -> Any:
+    """What the service says, should it repeat a secret, without that."""
+    for value in secret.values():
+        text = text.replace(value, "***")
     try:
-        return response.json()
+        return json.loads(text)
     except ValueError:
         return None
 
@@ -178,12 +183,6 @@ def _retry_after(response: httpx.Response) -> float | None:
         return None
     # A date without a zone is in UTC, as HTTP has it.
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
-
-
-def _without(text: str, secret: Mapping[str, str]) -> str:
-    for value in secret.values():
-        text = text.replace(value, "***")
-    return text
 
 
 def _log_without_query(record: logging.LogRecord) -> bool:

@@ -16,7 +16,7 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from openai_server import Answer, Loopback, Request, chat, completion, error
+from tests.lms.openai_server import Answer, Loopback, Request, chat, completion, error
 
 from fireact.errors import BudgetError, ConfigError, ModelError
 from fireact.lms.base import Completion
@@ -278,21 +278,26 @@ def test_sixty_four_calls_are_in_flight_together() -> None:
 
 
 def test_a_busy_server_is_asked_by_half_as_many() -> None:
-    """32 calls meet a server that lets 4 in at once; all are answered in the end, and never again by more than 16."""
-    inside, crowds = 0, []
+    """Of 32 calls that meet at the server 28 are refused; from then on no more than 16 come at once, till all have
+    been answered."""
+    arrived, inside, crowds, everyone = 0, 0, [], asyncio.Barrier(32)
 
     async def picky(_: Request) -> Answer:
-        nonlocal inside
+        nonlocal arrived, inside
+        arrived += 1
+        if (number := arrived) <= 32:
+            await everyone.wait()
+            return error(503, "full") if number > 4 else chat(SAID)
         inside += 1
         crowds.append(inside)
         await asyncio.sleep(0.001)
-        full, inside = inside > 4, inside - 1
-        return error(503, "full") if full else chat(SAID)
+        inside -= 1
+        return chat(SAID)
 
-    said, *_ = asked(picky, dialogues=[ASK] * 40, concurrency=32, max_retries=30)
+    said, *_ = asked(picky, dialogues=[ASK] * 40, concurrency=32)
     assert [answer.text for answer in said] == [SAID] * 40
-    assert max(crowds) > 4
-    assert max(crowds[32:]) <= 16
+    assert len(crowds) == 36
+    assert max(crowds) <= 16
 
 
 def test_the_gate_halves_once_for_all_under_way_and_widens_by_one_a_window() -> None:

@@ -10,7 +10,7 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from loopback import QUICK, Service
+from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.http import Http, Limits, at, explained

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 import pytest
-from loopback import QUICK, Service
+from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.serpapi import SerpApi, choose

@@ -7,7 +7,7 @@ from typing import Any
 
 import httpx
 import pytest
-from loopback import QUICK, Service
+from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.wikipedia import Wikipedia

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tiny_runs import LORA, TRAINER, make_rows
+from tests.training.tiny_runs import LORA, TRAINER, make_rows
 
 from fireact.data.module import TrajectoryModule
 from fireact.training.fit import fit

@@ -13,7 +13,7 @@ from lightning.pytorch.loggers import Logger
 from peft import PeftModel
 from rich.console import Console
 from safetensors.torch import load_file
-from tiny_runs import LORA, TRAINER, make_rows
+from tests.training.tiny_runs import LORA, TRAINER, make_rows
 from transformers import AutoModelForCausalLM
 
 from fireact.backbone import Adapter

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from tiny_runs import LORA, make_rows
+from tests.training.tiny_runs import LORA, make_rows
 from torch.nn import functional as F
 from transformers import Gemma2Config, Gemma2ForCausalLM
 

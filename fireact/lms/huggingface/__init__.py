@@ -33,8 +33,8 @@ class HuggingFace:
         seed: int = 0,
         max_new_tokens: int = 96,
         max_context: int = 2048,
-        concurrency: int = 16,
-        cache_gib: float = 4.0,
+        concurrency: int = 64,
+        cache_gib: float = 6.0,
     ) -> None:
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()

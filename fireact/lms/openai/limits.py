@@ -36,11 +36,11 @@ class Gate:
         async with self._left:
             await self._left.wait_for(lambda: self._flying < self.limit)
             self._flying += 1
-        async with self._start:
-            # Calls that start together are answered together, and then keep server and client idle in turns.
-            await asyncio.sleep(_SPACING_S)
         halvings = self._halvings
         try:
+            async with self._start:
+                # Calls that start together are answered together, and then keep server and client idle in turns.
+                await asyncio.sleep(_SPACING_S)
             yield
             self._widen(halvings)
         except Congested:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+from aiohttp import ClientConnectorError
 from openai import APIConnectionError, APIStatusError
 
 from fireact.lms.openai.limits import Congested
@@ -119,10 +120,14 @@ def failure(error: APIConnectionError | APIStatusError | TimeoutError, server: S
     if isinstance(error, TimeoutError):
         return Overloaded(f"{server.url} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
                           "lm.concurrency", billed=True)
-    # By name, for the transport's own classes are no part of the client's interface.
-    if type(error.__cause__).__name__ == "ConnectError":
+    if _never_connected(error):
         return Failed(f"no server answers at {server.url}; start it or set lm.base_url", hopeless=True)
     return Failed(f"{server.url} drops the connection; look into the server's log", billed=True)
+
+
+def _never_connected(error: BaseException | None) -> bool:
+    # The client wraps refused and lost connections alike; only aiohttp's own error tells them apart.
+    return error is not None and (isinstance(error, ClientConnectorError) or _never_connected(error.__cause__))
 
 
 def _refusal(error: APIStatusError, server: Server) -> Failed:
