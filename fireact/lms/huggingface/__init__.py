@@ -106,7 +106,8 @@ class HuggingFace:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        said = (cut_after_action(text + "\n") or text.split(STOP)[0]).strip()
+        said = (cut_after_action(text + "\n") or text.split(STOP)[0]).rstrip()
+        said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
         clean = ended if not isinstance(layout, PlainFormat) else text == said + layout.terminator
         kept = tuple(ids) if clean and not opening else None
         return Completion(said, kept, len(request.prompt), len(ids))
