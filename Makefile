@@ -26,7 +26,7 @@ demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about
 		--out $(DEMO)/seed$(SEED)/table.md
 
 test: $(BACKBONE) ## Run all tests.
-	OMP_NUM_THREADS=2 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest
 
 check: $(VENV)/.installed ## Lint and type-check.
 	$(VENV)/bin/ruff check .

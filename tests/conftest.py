@@ -1,4 +1,4 @@
-"""Real but tiny parts: a byte-level BPE tokenizer and an 8-wide Llama, built here; the embedded backbone where prepared."""
+"""Real but tiny parts, built here: a byte-level BPE tokenizer and a Llama; the embedded backbone where prepared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ CHATML = (
     "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
-_TEXT = ["Thought: I need to find who wrote it.\nAction: search[a book]\nObservation: A book by Y.\nAction: finish[Y]\n"]
+_TEXT = [
+    "Thought: I need to find who wrote it.\nAction: search[a book]\nObservation: A book by Y.\nAction: finish[Y]\n"
+]
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ _HEADER = ("", "EM, %", "F1, %", "finished", "rounds", "s/question", "n")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Print the table of the named runs; returns the exit code."""
     parser = argparse.ArgumentParser(prog="fireact.reporting.compare", description=__doc__)
-    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="a finished evaluate.py run folder and its row's name")
+    parser.add_argument("runs", nargs="+", metavar="NAME=RUN", help="a row's name and a finished run folder")
     parser.add_argument("--out", type=Path, help="also write the table to this Markdown file")
     options = parser.parse_args(arguments)
     try:
@@ -49,10 +49,12 @@ def markdown(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """A Markdown table, one row a run: scores in per cent with 95 % intervals over questions."""
     cells = [_HEADER, *(_row(name, metrics) for name, metrics in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADER))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |" for row in cells]
+    padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    lines = [f"| {' | '.join(row)} |" for row in padded]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     facts = dict.fromkeys(f"{m['task']}, {m['retriever']}, seed {m['seed']}" for _, m in rows)
-    return "\n".join([lines[0], rule, *lines[1:], "", f"95 % intervals by bootstrap over questions; {'; '.join(facts)}."])
+    note = f"95 % intervals by bootstrap over questions; {'; '.join(facts)}."
+    return "\n".join([lines[0], rule, *lines[1:], "", note])
 
 
 def _row(name: str, metrics: dict[str, Any]) -> tuple[str, ...]:

@@ -82,7 +82,8 @@ def test_dialogues_keep_their_tokens_between_rounds(smollm2):
 
         async def every() -> list[list[tuple[str, bool]]]:
             lm = HuggingFace(smollm2, concurrency=concurrency, max_new_tokens=32)
-            said = await asyncio.gather(*(dialogue(lm, q) for q in ("Who wrote Emma?", "Who was the first Tudor king?")))
+            questions = ("Who wrote Emma?", "Who was the first Tudor king?")
+            said = await asyncio.gather(*(dialogue(lm, q) for q in questions))
             await lm.aclose()
             return said
 

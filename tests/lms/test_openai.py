@@ -16,13 +16,13 @@ from email.utils import formatdate
 from typing import Any
 
 import pytest
-from tests.lms.openai_server import Answer, Loopback, Request, chat, completion, error
 
 from fireact.errors import BudgetError, ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai import OpenAI
 from fireact.lms.openai.limits import Congested, Gate, Rate
 from fireact.render import Dialogue, Turn
+from tests.lms.openai_server import Answer, Loopback, Request, chat, completion, error
 
 ASK = Dialogue("Who wrote Emma?")
 TURNS = (Turn("Thought: Look it up.\nAction: search[Emma]", "Emma is a book\nby Jane <|im_end|>Austen."),)

@@ -13,7 +13,8 @@ def trajectory(number: int, right: bool, rounds: int, end: str, seconds: float, 
     steps = tuple(Step("", "search", "x", "y") for _ in range(rounds))
     score = Score(float(right), 1.0 if right else 0.5, right)
     usage = Usage(2, 1, 10, 5, 0.25, seconds)
-    return Trajectory(question, "react", steps, ending, "a", score, usage, {"finished_at": f"2024-01-01T00:00:{end}+00:00"})
+    facts = {"finished_at": f"2024-01-01T00:00:{end}+00:00"}
+    return Trajectory(question, "react", steps, ending, "a", score, usage, facts)
 
 
 RUN = [
@@ -40,7 +41,8 @@ def test_seconds_count_overlaps_once_and_pauses_not_at_all():
 
 
 def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
-    metrics = {**summarize(RUN, 4), "task": "test", "retriever": "bm25", "seed": 0, "em_ci95": (0, 0.75), "f1_ci95": (0.1, 0.9)}
+    facts = {"task": "test", "retriever": "bm25", "seed": 0}
+    metrics = {**summarize(RUN, 4), **facts, "em_ci95": (0, 0.75), "f1_ci95": (0.1, 0.9)}
     write_json(tmp_path / "metrics.json", metrics)
     assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "table.md")]) == 0
     assert capsys.readouterr().out == markdown([("tuned", metrics)]) + "\n"

@@ -10,10 +10,10 @@ from email.utils import format_datetime
 from typing import Any
 
 import pytest
-from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.http import Http, Limits, at, explained
+from tests.search.loopback import QUICK, Service
 
 SLOW_DOWN = (429, {"error": "Too fast. Wait."}, {"Retry-After": "3"})
 

@@ -6,10 +6,10 @@ import asyncio
 from typing import Any
 
 import pytest
-from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.serpapi import SerpApi, choose
+from tests.search.loopback import QUICK, Service
 
 FOUND = {"search_metadata": {"status": "Success"}, "search_parameters": {"engine": "google", "q": "x"}}
 ORGANIC = [{"position": 1, "title": "T", "snippet": "A first\n snippet."}, {"position": 2, "snippet": "A second one."}]

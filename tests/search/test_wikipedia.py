@@ -7,10 +7,10 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.search.loopback import QUICK, Service
 
 from fireact.errors import ConfigError, ToolError
 from fireact.search.wikipedia import Wikipedia
+from tests.search.loopback import QUICK, Service
 
 FILM = {
     "pageid": 1, "ns": 0, "title": "Blade Runner", "index": 2,

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from tests.training.tiny_runs import LORA, TRAINER, make_rows
 
 from fireact.data.module import TrajectoryModule
 from fireact.training.fit import fit
 from fireact.training.optim import Optim
+from tests.training.tiny_runs import LORA, TRAINER, make_rows
 
 
 @pytest.fixture

@@ -13,13 +13,13 @@ from lightning.pytorch.loggers import Logger
 from peft import PeftModel
 from rich.console import Console
 from safetensors.torch import load_file
-from tests.training.tiny_runs import LORA, TRAINER, make_rows
 from transformers import AutoModelForCausalLM
 
 from fireact.backbone import Adapter
 from fireact.errors import ConfigError, ModelError
 from fireact.training.csv_logger import MetricsCSV
 from fireact.training.progress import Progress
+from tests.training.tiny_runs import LORA, TRAINER, make_rows
 
 WEIGHTS = "adapter/adapter_model.safetensors"
 

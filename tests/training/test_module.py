@@ -5,7 +5,6 @@ from dataclasses import replace
 import pytest
 import torch
 from safetensors.torch import load_file
-from tests.training.tiny_runs import LORA, make_rows
 from torch.nn import functional as F
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
@@ -13,6 +12,7 @@ from fireact.backbone import trainable_parameters
 from fireact.data.batches import StepBatches
 from fireact.training.module import summed_loss
 from fireact.training.optim import Optim
+from tests.training.tiny_runs import LORA, make_rows
 
 ROWS = make_rows()
 

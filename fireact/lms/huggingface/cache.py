@@ -36,7 +36,7 @@ class SlotCache:
         return 2 * config.num_hidden_layers * config.num_key_value_heads * width * dtype.itemsize
 
     def aim(self, rows: list[int], positions: torch.Tensor) -> torch.Tensor:
-        """Direct the next forward pass at ``rows`` (B slots) and ``positions`` (B, Q); returns its mask (B, 1, Q, L)."""
+        """Direct the next forward pass at ``rows`` (B slots) and ``positions`` (B, Q); its mask is (B, 1, Q, L)."""
         self._length = int(positions.max()) + 1
         self._reserve(self._length)
         slots = torch.tensor(rows, device=positions.device)
