@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -79,8 +80,15 @@ def _act(
             select(trajectory)
 
         act_out(rollout, questions, path, finished, enough)
-    facts = {"task": task.name, "method": method.name, "retriever": search.name, "lm": lm.name, "seed": cfg.seed}
+    facts = {"task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed}
+    facts |= {"corpus": _corpus(search.name), "retriever": search.name}
     return {**facts, **summarize(read(path, Counter()))}
+
+
+def _corpus(retriever: str) -> str:
+    """What is searched: a tool's name says it in brackets, as in bm25[miniwiki] k=1, or is the name of a service."""
+    named = re.search(r"\[(.+)\]", retriever)
+    return named.group(1) if named else retriever
 
 
 def _provenance(cfg: Config, lm: LanguageModel, search: SearchTool, prompt: str) -> dict[str, str]:

@@ -1,0 +1,81 @@
+"""The three scripts as a user calls them, from a question to a scored, tuned model, on a tiny Llama."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+
+@pytest.fixture
+def run(tmp_path):
+    """``run("train.py", "key=value", …)`` calls a script with its runs and cache under ``tmp_path``."""
+
+    def call(script: str, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
+        places = [f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
+        return subprocess.run(
+            [sys.executable, str(ROOT / script), *overrides, *places],
+            cwd=tmp_path,
+            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return call
+
+
+def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
+    """The paper's backbone and recipe by QLoRA, in the sweep that users start from, on weights of its architecture."""
+    collected = run("generate.py", "task.split=train", "task.limit=8", f"run_dir={tmp_path}/teacher")
+    assert collected.returncode == 0, collected.stderr
+    assert "miniwiki by react: kept 8 of 8 asked" in collected.stdout
+    backbone = ["backbone=llama2_7b", f"backbone.path={tiny_folder}"]
+    data = ["data=file", f"data.path={tmp_path}/teacher/trajectories.jsonl", "size.n=6"]
+    sweep = ["train.py", *backbone, *data, "optim.epochs=1", "optim.batch_size=3", "seed=0,1", "-m"]
+    tuned = run(*sweep)
+    assert tuned.returncode == 0, tuned.stderr
+    cells = sorted((tmp_path / "runs" / "train").iterdir())
+    assert [cell.name[-5:] for cell in cells if (cell / "adapter" / "adapter_model.safetensors").is_file()] == [
+        cell.name[-5:] for cell in cells
+    ]
+    assert [json.loads((cell / "metrics.json").read_text())["steps"] for cell in cells] == [2, 2]
+    assert run(*sweep).stdout.count("is finished already; nothing to do") == 2
+    acting = ["method=fireact", f"tuned={cells[0]}/adapter", "task.limit=2", "lm.max_new_tokens=8"]
+    acted = run("evaluate.py", *backbone, *acting, f"run_dir={tmp_path}/acted")
+    assert acted.returncode == 0, acted.stderr
+    metrics = json.loads((tmp_path / "acted" / "metrics.json").read_text())
+    assert (metrics["n"], metrics["corpus"], metrics["retriever"]) == (2, "miniwiki", "bm25[miniwiki] k=1")
+    assert len((tmp_path / "acted" / "predictions.jsonl").read_text().splitlines()) == 2
+    other = run("evaluate.py", "backbone=codellama_7b", f"backbone.path={tiny_folder}", *acting)
+    assert (other.returncode, other.stderr.count("\n")) == (1, 1)
+    assert "was trained on meta-llama/Llama-2-7b-chat-hf in alpaca format, not on codellama" in other.stderr
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["backbone=llama2_7b", "data=mixed", "-m"], "pass backbone.path=DIR"),
+        (["size.n=9", "data=file", "data.path=FILE"], "size asks for 9 trajectories, but only 1 fit the mix"),
+        (["data=file", "data.path=BAD"], "line 1 is not JSON"),
+        (["max_length=10", "data=file", "data.path=FILE"], "each of 1 trajectories exceeds max_length=10"),
+        (["method=cot", "data=file", "data.path=FILE"], "the mix holds no usable trajectory of cot"),
+        (["run_dir=/dev/null/run"], "cannot use /dev/null/run (Not a directory)"),
+    ],
+)
+def test_a_mistake_is_one_sentence(run, tiny_folder, tmp_path, overrides, sentence):
+    row = {"instruction": "Who wrote X?", "input": "", "output": "Thought: Y did.\nAction: search[X]\nObservation: Y.\n"
+           "Thought: Y.\nAction: finish[Y]\nObservation: Episode finished, reward = True\n"}
+    (tmp_path / "file.json").write_text(json.dumps([row]))
+    (tmp_path / "bad.jsonl").write_text("{")
+    files = {"data.path=FILE": f"data.path={tmp_path}/file.json", "data.path=BAD": f"data.path={tmp_path}/bad.jsonl"}
+    local = [] if "-m" in overrides else ["backbone=tiny_random", f"backbone.path={tiny_folder}"]
+    failed = run("train.py", *local, *(files.get(override, override) for override in overrides), HF_HUB_OFFLINE="1")
+    assert failed.returncode == 1
+    assert sentence in failed.stderr
+    assert "Traceback" not in failed.stderr and failed.stderr.strip().count("\n") == 0
