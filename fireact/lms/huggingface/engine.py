@@ -109,12 +109,14 @@ class Engine:
     def _decode(self) -> list[Request]:
         """Feed every running request its last token.
 
-        Slots in between that are not running ride along with a dummy token, whose keys lie beyond their length:
-        cheaper than gathering the others' keys and values.
+        Where most slots are running, those in between ride along with a dummy token, whose keys lie beyond their
+        length: cheaper than gathering the others' keys and values.
         """
         if not self._running:
             return []
         rows = list(range(max(self._running) + 1))
+        if 2 * len(self._running) < len(rows):
+            rows = sorted(self._running)
         last = [self._running[s].generated[-1] if s in self._running else 0 for s in rows]
         positions = torch.tensor([[len(self._held[s])] for s in rows])
         requests = [self._running[s] for s in rows if s in self._running]
