@@ -1,0 +1,124 @@
+"""A grid on disk: ``grid.json`` names its cells, each with the run folders that hold what came out of it."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from fireact.data.files import read
+from fireact.errors import DataError
+from fireact.records import Trajectory
+
+GRID = "grid.json"
+PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One evaluated point of a grid: a model, tuned or only prompted, on one task with one search tool.
+
+    Args:
+        axes: what tells it from the other cells, by name. Always ``backbone, adapter, acting, task, search, seed``,
+            where ``acting`` is the method it acts by (``fireact`` without a few-shot prompt). A tuned one also has
+            ``method`` (whose trajectories it learnt), ``data``, ``size`` (``n150``, ``all``) and every other
+            override of its tuning, such as ``optim.epochs`` or ``loss_on``; a prompted one has ``adapter == "none"``.
+        run: the folder that ``evaluate.py`` made.
+        fit: the folder that ``train.py`` made; None for a prompted cell.
+        failed: why it has no results, in a sentence; empty if it has.
+    """
+
+    axes: Mapping[str, str]
+    run: Path
+    fit: Path | None = None
+    failed: str = ""
+
+    @property
+    def tuned(self) -> bool:
+        """Whether the backbone was fine-tuned, not only prompted."""
+        return self.fit is not None
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """The run's ``metrics.json``.
+
+        Raises:
+            DataError: it is missing or unreadable.
+        """
+        return _json(self.run / METRICS)
+
+    @cached_property
+    def fit_metrics(self) -> dict[str, Any]:
+        """The tuning's ``metrics.json``; empty for a prompted cell."""
+        return _json(self.fit / METRICS) if self.fit else {}
+
+    @property
+    def trained_on(self) -> int:
+        """How many trajectories it was tuned on; 0 for a prompted cell."""
+        return int(self.fit_metrics["data"]["kept"]) if self.fit else 0
+
+    def trajectories(self) -> Iterator[Trajectory]:
+        """What it did, one trajectory at a time, in the order in which the questions were finished."""
+        return read(self.run / PREDICTIONS, Counter())
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The cells of one command. ``experiment`` is the file under ``conf/experiment``, or a name for a plain sweep."""
+
+    experiment: str
+    command: str
+    cells: tuple[Cell, ...]
+
+    @property
+    def done(self) -> list[Cell]:
+        """The cells that have results."""
+        return [cell for cell in self.cells if not cell.failed]
+
+    def varying(self) -> list[str]:
+        """The axes that tell its cells apart, in the order in which they first appear."""
+        names = dict.fromkeys(name for cell in self.cells for name in cell.axes)
+        return [name for name in names if len({cell.axes.get(name) for cell in self.cells}) > 1]
+
+    def to_json(self) -> dict[str, Any]:
+        """What ``read_grid`` reads back equal."""
+        cells = [
+            {"axes": dict(c.axes), "run": str(c.run), "fit": str(c.fit) if c.fit else None, "failed": c.failed}
+            for c in self.cells
+        ]
+        return {"experiment": self.experiment, "command": self.command, "cells": cells}
+
+
+def read_grid(folder: Path) -> Grid:
+    """The grid whose ``grid.json`` lies in ``folder``; its paths count from the current folder.
+
+    Raises:
+        DataError: there is none, or it is malformed.
+    """
+    row = _json(folder / GRID)
+    try:
+        cells = [
+            Cell(c["axes"], Path(c["run"]), Path(c["fit"]) if c["fit"] else None, c["failed"]) for c in row["cells"]
+        ]
+        return Grid(row["experiment"], row["command"], tuple(cells))
+    except (KeyError, TypeError) as error:
+        raise DataError(f"{folder / GRID} is malformed ({error}); run the sweep again") from error
+
+
+def name_of(axes: Mapping[str, str], among: Sequence[str]) -> str:
+    """A short name from the axes ``among`` which cells differ: ``method=react_cot, seed=1``."""
+    return ", ".join(f"{axis}={axes[axis]}" for axis in among if axis in axes)
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{path} is missing; run the command that makes it to its end first") from None
+    except ValueError as error:
+        raise DataError(f"{path} is not JSON ({error}); remove its folder and run the command again") from error
+    return value
