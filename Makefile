@@ -19,7 +19,7 @@ help: ## Show this list.
 demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about ten minutes on two cores.
 	$(RUN) generate.py task.split=train task.limit=1200 run_dir=$(CACHE)/trajectories/miniwiki/react
 	$(RUN) evaluate.py task.limit=100 run_dir=$(DEMO)/prompted
-	$(RUN) train.py size=n300 adapter.dequantize_once=true seed=$(SEED) run_dir=$(DEMO)/seed$(SEED)
+	$(RUN) train.py size=n300 seed=$(SEED) run_dir=$(DEMO)/seed$(SEED)
 	$(RUN) evaluate.py task.limit=100 method=fireact tuned=$(DEMO)/seed$(SEED)/adapter seed=$(SEED) \
 		run_dir=$(DEMO)/seed$(SEED)/acting
 	$(RUN) -m fireact.reporting.compare prompted=$(DEMO)/prompted tuned=$(DEMO)/seed$(SEED)/acting \

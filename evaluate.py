@@ -6,25 +6,15 @@ python evaluate.py method=fireact tuned=RUN/adapter   the tuned one, without
 
 from __future__ import annotations
 
-from fireact import app
+from fireact import app, sweep
 
 
-@app.main("evaluate")
+@app.main("evaluate", sweep.conclude(sweep.acted))
 def evaluate(cfg: app.Config) -> float:
     """Act, score and write; returns exact match (a fraction)."""
     from fireact import acting
 
-    run = acting.open_run(cfg)
-    if run.state == "finished":
-        print(f"{run.folder} is finished already (EM {run.metrics['em']:.3f}); nothing to do")
-        return float(run.metrics["em"])
-    metrics = acting.evaluate(cfg, run)
-    run.finish(metrics)
-    low, high = metrics["em_ci95"]
-    print(f"{cfg.task.name} by {cfg.method.name}: EM {metrics['em']:.3f} [{low:.3f}, {high:.3f}], "
-          f"F1 {metrics['f1']:.3f}, {metrics['finished']} of {metrics['n']} finished, "
-          f"rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
-    return float(metrics["em"])
+    return float(acting.evaluate(cfg)["em"])
 
 
 if __name__ == "__main__":

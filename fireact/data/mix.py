@@ -117,6 +117,22 @@ def of_file(path: str, **options: Any) -> Mix:
     return Mix([Source(path)], **options)
 
 
+def collected(tasks: Sequence[str], folder: str, questions: int, methods: Sequence[str], **options: Any) -> Mix:
+    """The mix of what the default teacher does on each of ``tasks``, collected below ``folder`` where it is missing.
+
+    Args:
+        questions: of the train split, asked of the teacher for each task and method.
+        options: ``Mix``'s.
+    """
+    return Mix([_of_teacher(t, m, folder, questions) for t in tasks for m in methods], methods, **options)
+
+
+def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:
+    run = Path(folder, task, method)
+    asked = [f"task={task}", "task.split=train", f"task.limit={questions}", f"method={method}", f"run_dir={run}"]
+    return Source(run / "trajectories.jsonl", [method], generate=asked)
+
+
 def _rank(stratum: list[Trajectory], seed: str, weight: float) -> list[Ranked]:
     """The i-th of m shuffled trajectories stands at (i + ½) / m, so every stratum enters a cut at its own rate."""
     order = random.Random(seed).sample(stratum, len(stratum))

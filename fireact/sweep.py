@@ -1,0 +1,143 @@
+"""What a cell of a sweep does besides its tuning, and what the whole sweep ends in: acting, scores, a table and a page.
+
+A tuned cell keeps its evaluations in its own folder. What only prompts the untuned backbone is shared by all cells and
+sweeps, below ``runs_dir/prompted``.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fireact.app import Config, compose
+from fireact.app.command import FAILED, Sweep
+from fireact.app.naming import file_name
+from fireact.errors import ConfigError, FireActError
+from fireact.reporting.grid import METRICS, Cell, Grid
+
+_FEW_SHOT_FREE = "fireact"
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A cell of the table to be, and the overrides of ``evaluate.py`` that give it."""
+
+    cell: Cell
+    overrides: tuple[str, ...]
+
+
+def act(cfg: Config) -> float:
+    """Run the evaluations of a composed ``train.py`` configuration whose tuning, if it has one, is finished.
+
+    Those after a failed one still run.
+
+    Returns:
+        The exact match (a fraction) of the last one.
+
+    Raises:
+        FireActError: the first failure.
+    """
+    from fireact import acting
+
+    em, failures = 0.0, []
+    for evaluation in evaluations(cfg):
+        failed = evaluation.cell.run / FAILED
+        failed.unlink(missing_ok=True)
+        try:
+            em = float(acting.evaluate(compose("evaluate", evaluation.overrides))["em"])
+        except FireActError as error:
+            failures.append(error)
+            if failed.parent.is_dir():
+                failed.write_text(f"{error}\n", encoding="utf-8")
+    if failures:
+        raise failures[0]
+    return em
+
+
+def evaluations(cfg: Config) -> list[Evaluation]:
+    """Everything that one cell of ``train.py`` acts out, prompted baselines first.
+
+    Raises:
+        ConfigError: there is nothing to act out.
+    """
+    prompted = [_prompted(cfg, *point) for point in _points(cfg, cfg.act.prompted)]
+    tuned = [] if cfg.adapter.name == "none" else [_tuned(cfg, *point) for point in _points(cfg, cfg.act.method)]
+    if not prompted + tuned:
+        raise ConfigError("this cell has nothing to do; name an adapter, or methods in act.prompted")
+    return prompted + tuned
+
+
+def tuned_and_acted(cells: Sequence[Config]) -> Iterator[Cell]:
+    """The cells of a sweep of ``train.py``."""
+    return (evaluation.cell for cfg in cells for evaluation in evaluations(cfg))
+
+
+def acted(cells: Sequence[Config]) -> Iterator[Cell]:
+    """The cells of a sweep of ``evaluate.py``."""
+    for cfg in cells:
+        axes = {**cfg.cell, "acting": cfg.cell.method, "adapter": "none" if cfg.tuned is None else "tuned"}
+        axes.pop("method")
+        yield Cell(axes, Path(cfg.run_dir), Path(cfg.tuned).parent if cfg.tuned else None)
+
+
+def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable[[Sweep], None]:
+    """What ends a sweep: ``grid.json``, tables, figures and the page of the cells that ``cells_of`` finds in it."""
+
+    def conclude(sweep: Sweep) -> None:
+        from fireact import runs
+        from fireact.reporting.grid import GRID
+        from fireact.reporting.report import write_report
+
+        unique = {cell.run: cell for cell in cells_of(sweep.cells)}
+        grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, unique.values())))
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+        runs.write_json(sweep.folder / GRID, grid.to_json())
+        for path in write_report(grid, sweep.folder):
+            print(path)
+
+    return conclude
+
+
+def _points(cfg: Config, methods: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    return itertools.product(methods, cfg.act.task, cfg.act.search)
+
+
+def _tuned(cfg: Config, method: str, task: str, search: str) -> Evaluation:
+    fit = Path(cfg.run_dir)
+    asked = [f"tuned={fit / 'adapter'}", f"seed={cfg.seed}"]
+    return _evaluation(cfg, dict(cfg.cell), method, task, search, fit, fit / "acting", asked)
+
+
+def _prompted(cfg: Config, method: str, task: str, search: str) -> Evaluation:
+    """Greedy and untuned, it is the same for every seed and tuning."""
+    if method == _FEW_SHOT_FREE:
+        raise ConfigError(f"act.prompted={method} has no few-shot prompt; name io, cot, react or reflexion")
+    backbone = {key: value for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"}
+    name = file_name(cfg.backbone.name, "".join(f"-{k}@{v}" for k, v in backbone.items() if k != "backbone"))
+    axes = {**backbone, "adapter": "none", "seed": "0"}
+    return _evaluation(cfg, axes, method, task, search, None, Path(cfg.runs_dir, "prompted", name), ["seed=0"])
+
+
+def _evaluation(
+    cfg: Config, axes: dict[str, str], method: str, task: str, search: str, fit: Path | None, folder: Path,
+    asked: Sequence[str],
+) -> Evaluation:  # fmt: skip
+    others = list(cfg.act.overrides)
+    run = folder / file_name(f"{method}-{task}-{search}-n{cfg.act.limit}", "".join(f"-{other}" for other in others))
+    backbone = [f"{key}={value}" for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"]
+    places = [f"cache_dir={cfg.cache_dir}", f"runs_dir={cfg.runs_dir}", f"run_dir={run}"]
+    overrides = [f"method={method}", f"task={task}", f"search={search}", f"task.limit={cfg.act.limit}"]
+    overrides = [f"{line}" if line != "task.limit=None" else "task.limit=null" for line in overrides]
+    cell = Cell({**axes, "acting": method, "task": task, "search": search}, run, fit)
+    return Evaluation(cell, (*overrides, *backbone, *places, *asked, *others))
+
+
+def _with_outcome(cell: Cell) -> Cell:
+    """``cell``, with the reason why it has no results, if it has none."""
+    if (cell.run / METRICS).exists():
+        return cell
+    notes = [folder / FAILED for folder in (cell.run, cell.fit) if folder and (folder / FAILED).exists()]
+    reason = notes[0].read_text(encoding="utf-8").strip() if notes else "it was not run"
+    return Cell(cell.axes, cell.run, cell.fit, reason)
