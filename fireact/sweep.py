@@ -101,6 +101,8 @@ def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable
 
 
 def _points(cfg: Config, methods: Sequence[str]) -> Iterator[tuple[str, str, str]]:
+    if cfg.act.task is None:
+        raise ConfigError("act.task has no value; name the tasks to score on, as in act.task=[miniwiki]")
     return itertools.product(methods, cfg.act.task, cfg.act.search)
 
 
@@ -128,8 +130,8 @@ def _evaluation(
     run = folder / file_name(f"{method}-{task}-{search}-n{cfg.act.limit}", "".join(f"-{other}" for other in others))
     backbone = [f"{key}={value}" for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"]
     places = [f"cache_dir={cfg.cache_dir}", f"runs_dir={cfg.runs_dir}", f"run_dir={run}"]
-    overrides = [f"method={method}", f"task={task}", f"search={search}", f"task.limit={cfg.act.limit}"]
-    overrides = [f"{line}" if line != "task.limit=None" else "task.limit=null" for line in overrides]
+    limit = "null" if cfg.act.limit is None else cfg.act.limit
+    overrides = [f"method={method}", f"task={task}", f"search={search}", f"task.limit={limit}"]
     cell = Cell({**axes, "acting": method, "task": task, "search": search}, run, fit)
     return Evaluation(cell, (*overrides, *backbone, *places, *asked, *others))
 

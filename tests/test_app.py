@@ -14,6 +14,8 @@ from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from fireact import app
+from fireact.app import composing, keys
+from fireact.app.command import Script, Sweep
 from fireact.errors import ConfigError, DataError, FireActError
 
 FILES = {
@@ -21,11 +23,13 @@ FILES = {
         defaults: [common, model: small, experiment: null, _self_]
         optim: {lr: 0.1, steps: 5}
         wanted: ???
-        hydra: {sweep: {subdir: "${cell:job,model,seed}"}, help: {header: A small job.}}
+        axes: [model, seed]
+        hydra: {sweep: {subdir: "${cell:job}"}, help: {header: A small job.}}
         """,
     "other.yaml": """
         defaults: [common, model: small, _self_]
-        hydra: {sweep: {subdir: "${cell:other,model,seed}"}}
+        axes: [model, seed]
+        hydra: {sweep: {subdir: "${cell:other}"}}
         """,
     "model/small.yaml": "size: 1",
     "model/large.yaml": "size: 2",
@@ -53,12 +57,12 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     for name, text in FILES.items():
         (conf / name).parent.mkdir(parents=True, exist_ok=True)
         (conf / name).write_text("\n".join(line.removeprefix(" " * 8) for line in text.strip("\n").splitlines()))
-    shutil.copy(app.CONF / "common.yaml", conf)
-    monkeypatch.setattr(app, "CONF", conf)
+    shutil.copy(keys.CONF / "common.yaml", conf)
+    monkeypatch.setattr(keys, "CONF", conf)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
-    def run(*arguments: str, script: app.Script = lambda cfg: print(cfg.run_dir)) -> Outcome:
+    def run(*arguments: str, script: Script = lambda cfg: print(cfg.run_dir)) -> Outcome:
         quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # pytest keeps its own log handlers
         monkeypatch.setattr(sys, "argv", ["job.py", *arguments, *quiet])
         with pytest.raises(SystemExit) as stop:
@@ -141,7 +145,7 @@ def _interrupted_as_lightning_does(cfg: DictConfig) -> None:
 
 
 @pytest.mark.parametrize("script", [_interrupted, _interrupted_as_lightning_does])
-def test_ctrl_c_says_where_the_work_is(command: Command, script: app.Script) -> None:
+def test_ctrl_c_says_where_the_work_is(command: Command, script: Script) -> None:
     outcome = command("seed=7", script=script)
     kept = "what was finished is kept in runs/job/small-seed7"
     assert (outcome.code, outcome.err) == (130, f"Interrupted; {kept}; run the same command to resume\n")
@@ -201,8 +205,8 @@ def test_help_lists_groups_and_keys(command: Command) -> None:
         ("-m seed=0,1 model=large", ["large-seed0", "large-seed1"]),
         ("model=large -m", ["large-seed0"]),
         ("model=large -m seed=1", ["large-seed1"]),
-        ("experiment=fits", ["fits/large-seed0"]),
-        ("experiment=grid seed=2,3", [f"grid/{m}-seed{s}" for m in ("small", "large") for s in (2, 3)]),
+        ("experiment=fits", ["large-seed0"]),
+        ("experiment=grid seed=2,3", [f"{m}-seed{s}" for m in ("small", "large") for s in (2, 3)]),
         ("cache_dir=elsewhere runs_dir=runs", ["small-seed0"]),
     ],
 )
@@ -237,7 +241,7 @@ def test_composing_needs_no_running_script(command: Command) -> None:
 
 
 def test_the_prompt_of_a_method_follows_the_task() -> None:
-    app._register_resolvers()
+    composing.register_resolvers()
     cfg = OmegaConf.create({"prompt": "${prompt:react}", "task": {"name": "miniwiki"}})
     assert cfg.prompt == "miniwiki/react.txt"
     assert OmegaConf.create({"prompt": "${prompt:react}"}).prompt is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import itertools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,22 +13,24 @@ import pytest
 import yaml
 from hydra.utils import get_object
 
-from fireact import app
+from fireact import app, sweep
+from fireact.app import composing, keys
 
 SCRIPTS = ("train", "evaluate", "generate")
 # Where and how a run is watched is no axis; the folder still names them where they are overridden.
 NO_AXIS = {"experiment", "trainer", "logger"}
+NAMELESS = {"logger"}
 HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
 def _defaults(script: str) -> dict[str, str | None]:
     """The groups a script is composed from, each with its default option."""
-    text = yaml.safe_load((app.CONF / f"{script}.yaml").read_text(encoding="utf-8"))
+    text = yaml.safe_load((keys.CONF / f"{script}.yaml").read_text(encoding="utf-8"))
     return dict(next(iter(entry.items())) for entry in text["defaults"] if isinstance(entry, dict))
 
 
 def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (app.CONF / group).glob("*.yaml"))
+    return sorted(path.stem for path in (keys.CONF / group).glob("*.yaml"))
 
 
 # Each option once, in the first script that uses its group.
@@ -42,7 +45,7 @@ CASES = [
 @pytest.fixture(scope="module", autouse=True)
 def hydra_ready() -> Iterator[None]:
     """Set Hydra up once, not for every composition."""
-    with app._hydra_ready():
+    with composing.hydra_ready():
         yield
 
 
@@ -57,7 +60,7 @@ def _targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 @pytest.mark.parametrize(("script", "group", "option"), CASES)
 def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, group: str, option: str) -> None:
     cfg = app.compose(script, [f"{group}={option}"])
-    assert option in Path(cfg.run_dir).name or option == _defaults(script)[group]
+    assert option in Path(cfg.run_dir).name or option == _defaults(script)[group] or group in NAMELESS
     for key, node in _targets(app.resolved(cfg)[group], group):
         arguments = {name: value for name, value in node.items() if name not in HYDRAS}
         signature = inspect.signature(get_object(node["_target_"]))
@@ -86,14 +89,44 @@ def test_the_call_users_start_from_composes_as_the_paper_s_recipe() -> None:
     assert cfg["run_dir"] == "runs/train/llama2_7b-qlora-react-mixed-all-seed0"
 
 
+# What an experiment may say: the axes of its tuning, and of its acting.
+AXES = {"hydra": {"mode", "sweeper"}, "act": {"task", "search", "method", "prompted"}}
+
+
 @pytest.mark.parametrize("experiment", _options("experiment"))
-def test_every_experiment_spans_a_grid_of_known_keys_and_separate_folders(experiment: str) -> None:
-    app._register_resolvers()
-    app.check_experiment("train", [f"experiment={experiment}"])
-    text = yaml.safe_load((app.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
-    grid = {key: str(values).split(",") for key, values in text["hydra"]["sweeper"]["params"].items()}
-    cells = [dict(zip(grid, cell, strict=True)) for cell in itertools.product(*grid.values())]
-    overrides = [[f"experiment={experiment}", *(f"{key}={value}" for key, value in cell.items())] for cell in cells]
-    folders = {app.compose("train", cell).run_dir for cell in overrides}
-    assert len(folders) == len(cells) > 1
-    assert all(folder.startswith(f"runs/train/{experiment}/") for folder in folders)
+def test_every_experiment_holds_axes_only(experiment: str) -> None:
+    composing.check_experiment("train", [f"experiment={experiment}"])
+    text = yaml.safe_load((keys.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    assert {key: set(below) - AXES.get(key, set()) for key, below in text.items()} == dict.fromkeys(text, set())
+    assert text["hydra"]["mode"] == "MULTIRUN" and set(text["hydra"]["sweeper"]) == {"params"}
+
+
+@pytest.mark.parametrize("experiment", _options("experiment"))
+def test_every_axis_of_an_experiment_tells_its_cells_apart(experiment: str) -> None:
+    text = yaml.safe_load((keys.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    axes = {key: str(values).split(",") for key, values in text["hydra"]["sweeper"]["params"].items()}
+    cells = composing.plan("train", [f"experiment={experiment}", "seed=3,4"])
+    wanted = {**axes, "seed": ["3", "4"]}
+    assert [tuple(cfg.cell[axis] for axis in wanted) for cfg in cells] == list(itertools.product(*wanted.values()))
+    assert len({cfg.run_dir for cfg in cells}) == len(cells)
+    evaluated = list(sweep.tuned_and_acted(cells))
+    by_folder = {cell.run: cell.axes for cell in evaluated}
+    assert all(by_folder[cell.run] == cell.axes for cell in evaluated), "two points share a folder"
+    assert len({tuple(sorted(axes.items())) for axes in by_folder.values()}) == len(by_folder)
+
+
+def test_the_evaluations_of_every_experiment_compose() -> None:
+    cells = [cfg for name in _options("experiment") for cfg in composing.plan("train", [f"experiment={name}"])]
+    asked = {evaluation.overrides for cfg in cells for evaluation in sweep.evaluations(cfg)}
+    acting = {tuple(line for line in overrides if re.match("method=|task=|search=", line)) for overrides in asked}
+    for overrides in acting:
+        assert "_target_" in app.compose("evaluate", overrides).method
+
+
+def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:
+    cells = composing.plan("train", ["experiment=multi_task", "backbone=llama2_7b", "data=hotpotqa,mixed"])
+    points = itertools.product(["hotpotqa", "mixed"], ["react", "react_cot"])
+    assert [cfg.run_dir for cfg in cells] == [f"runs/train/llama2_7b-qlora-{m}-{d}-grid-seed0" for d, m in points]
+    first = sweep.evaluations(cells[0])
+    assert {evaluation.cell.axes["task"] for evaluation in first} == {"hotpotqa", "strategyqa", "bamboogle", "mmlu"}
+    assert all("task.limit=500" in evaluation.overrides for evaluation in first)

@@ -53,10 +53,11 @@ def main(config_name: str, conclude: Callable[[Sweep], None] | None = None) -> C
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
             register_resolvers()
             sys.argv[1:] = arguments = sorted(sys.argv[1:], key=lambda arg: arg not in _SWEEP)
-            cells = _Cells(script)
+            cells, planned = _Cells(script), []
             with cells.interruptible(), cells.reported():
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
                 planned = plan(config_name, arguments) if conclude else []
+                cells.total = len(planned)
                 hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
                 if planned and conclude:
                     conclude(_sweep(planned, arguments))
@@ -77,7 +78,7 @@ class _Cells:
     """Runs the cells of one command and keeps count of those that failed in this process."""
 
     def __init__(self, script: Script) -> None:
-        self.script, self.ran, self.failed = script, 0, 0
+        self.script, self.total, self.ran, self.failed = script, 0, 0, 0
         self.folder = "the run folder"
 
     @property
@@ -91,8 +92,8 @@ class _Cells:
             sweeping = context.mode == hydra.types.RunMode.MULTIRUN
             finished(cfg, context, context.runtime.output_dir)
             self.folder = cfg.run_dir
-            if sweeping:
-                print(f"cell {context.job.num + 1}: {cfg.run_dir}", flush=True)
+            if self.total:
+                print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping else None):
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)

@@ -7,8 +7,16 @@ from pathlib import Path
 import hydra
 import pytest
 
-from fireact.app import CONF, compose
+from fireact.app import compose
+from fireact.app.keys import CONF
 from fireact.data.mix import Mix, Source
+
+
+# The embedded mixes keep the paper's proportions of 500 : 187 : 47.
+COUNTS = {
+    "miniwiki": {"cot": 449, "reflexion": 113, "io": 449},
+    "miniwiki_mixed": {"cot": 1347, "reflexion": 339, "io": 1347},
+}
 
 
 def mix(*overrides: str) -> Mix:
@@ -21,18 +29,20 @@ def mix(*overrides: str) -> Mix:
 def test_every_data_option_is_a_mix(name: str) -> None:
     extra = ["data.path=t.jsonl"] if name == "file" else []
     made = mix(f"data={name}", "size=n100", "seed=3", *extra)
-    assert made.methods == ("react",) and made.size == 100 and made.seed == 3 and made.counts == {}
+    assert made.methods == ("react",) and made.size == 100 and made.seed == 3
+    assert made.counts == COUNTS.get(name, {})
     assert made.sources
 
 
 @pytest.mark.parametrize("name", sorted(path.stem for path in (CONF / "size").glob("*.yaml")))
 def test_every_size_says_its_number(name: str) -> None:
-    assert mix(f"size={name}").size == (None if name == "all" else int(name.removeprefix("n")))
+    sizes = {"all": None, "grid": 100}
+    assert mix(f"size={name}").size == (sizes[name] if name in sizes else int(name.removeprefix("n")))
 
 
 def test_the_embedded_mix_collects_what_its_methods_need(tmp_path: Path) -> None:
     made = mix("data=miniwiki", "method=react_cot", f"cache_dir={tmp_path}", "data.counts.cot=50")
-    assert made.counts == {"cot": 50}
+    assert made.counts == {**COUNTS["miniwiki"], "cot": 50}
     folder = f"{tmp_path}/trajectories/miniwiki"
     assert [str(source.path) for source in made.missing()] == [
         f"{folder}/react/trajectories.jsonl",
