@@ -11,6 +11,8 @@ import pytest
 
 from tests.conftest import ROOT
 
+ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=[lm.max_new_tokens=8]"]
+
 
 @pytest.fixture
 def run(tmp_path):
@@ -37,7 +39,7 @@ def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
     assert "miniwiki by react: kept 8 of 8 asked" in collected.stdout
     backbone = ["backbone=llama2_7b", f"backbone.path={tiny_folder}"]
     data = ["data=file", f"data.path={tmp_path}/teacher/trajectories.jsonl", "size.n=6"]
-    sweep = ["train.py", *backbone, *data, "optim.epochs=1", "optim.batch_size=3", "seed=0,1", "-m"]
+    sweep = ["train.py", *backbone, *data, "optim.epochs=1", "optim.batch_size=3", "seed=0,1", "-m", *ACTING]
     tuned = run(*sweep)
     assert tuned.returncode == 0, tuned.stderr
     cells = sorted((tmp_path / "runs" / "train").iterdir())
@@ -45,7 +47,9 @@ def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
         cell.name[-5:] for cell in cells
     ]
     assert [json.loads((cell / "metrics.json").read_text())["steps"] for cell in cells] == [2, 2]
-    assert run(*sweep).stdout.count("is finished already; nothing to do") == 2
+    again = run(*sweep).stdout
+    assert again.count("is finished already; nothing to do") == 2  # the tunings
+    assert again.count("is finished already (EM 0.000); nothing to do") == 2  # what they acted out
     acting = ["method=fireact", f"tuned={cells[0]}/adapter", "task.limit=2", "lm.max_new_tokens=8"]
     acted = run("evaluate.py", *backbone, *acting, f"run_dir={tmp_path}/acted")
     assert acted.returncode == 0, acted.stderr
@@ -55,6 +59,39 @@ def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
     other = run("evaluate.py", "backbone=codellama_7b", f"backbone.path={tiny_folder}", *acting)
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert "was trained on meta-llama/Llama-2-7b-chat-hf in alpaca format, not on codellama" in other.stderr
+
+
+@pytest.fixture
+def sweep(run, tiny_folder, tmp_path):
+    """A sweep of ``train.py`` over tiny tunings; ``-m`` and the axes are the caller's."""
+    assert run("generate.py", "task.split=train", "task.limit=8", f"run_dir={tmp_path}/teacher").returncode == 0
+    data = ["data=file", f"data.path={tmp_path}/teacher/trajectories.jsonl"]
+    return lambda *axes: run("train.py", "backbone=tiny_random", f"backbone.path={tiny_folder}", *data, *ACTING, *axes)
+
+
+def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path):
+    done = sweep("size.n=4,99", "-m")
+    assert done.returncode == 1
+    sentence = "size asks for 99 trajectories, but only 8 fit the mix; ask for fewer"
+    assert done.stderr.splitlines() == [sentence, "1 of 2 cells failed; run the same command to try them again"]
+    (folder,) = (tmp_path / "runs" / "grids").iterdir()
+    cells = json.loads((folder / "grid.json").read_text())["cells"]
+    assert [cell["failed"] for cell in cells] == ["", sentence]
+    assert [cell["axes"]["size.n"] for cell in cells] == ["4", "99"]
+    assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
+    again = sweep("size.n=4,99", "-m")
+    assert "train loss" in done.stdout and "train loss" not in again.stdout
+
+
+def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
+    first = sweep("size.n=4", "-m")
+    second = sweep("size.n=4", "loss_on=targets,all", "process_per_cell=true", "-m")
+    assert (first.returncode, second.returncode) == (0, 0), second.stderr
+    assert "is the same run as" in second.stdout and second.stdout.count("train loss") == 1
+    folders = {folder.name.split("-")[-1]: folder for folder in (tmp_path / "runs" / "train").iterdir()}
+    assert [name for name, folder in folders.items() if folder.is_symlink()] == ["size.n@4"] or any(
+        folder.is_symlink() for folder in folders.values()
+    )
 
 
 @pytest.mark.parametrize(

@@ -117,14 +117,16 @@ def of_file(path: str, **options: Any) -> Mix:
     return Mix([Source(path)], **options)
 
 
-def collected(tasks: Sequence[str], folder: str, questions: int, methods: Sequence[str], **options: Any) -> Mix:
+def collected(
+    tasks: Sequence[str], folder: str, questions: Mapping[str, int], methods: Sequence[str], **options: Any
+) -> Mix:
     """The mix of what the default teacher does on each of ``tasks``, collected below ``folder`` where it is missing.
 
     Args:
-        questions: of the train split, asked of the teacher for each task and method.
+        questions: how many of a task's train split the teacher is asked by each method.
         options: ``Mix``'s.
     """
-    return Mix([_of_teacher(t, m, folder, questions) for t in tasks for m in methods], methods, **options)
+    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, **options)
 
 
 def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:
