@@ -50,10 +50,9 @@ def table_of(results: Results) -> Table:
 
 
 def _columns(results: Results) -> list[Column]:
-    sizes = {row.trained_on for row in results.rows if row.tuned}
     return [
         *(_axis(axis) for axis in results.axes),
-        *([("trajectories", lambda line: _number(line.row.trained_on, ".0f"))] if len(sizes) > 1 else []),
+        *([("trajectories", lambda line: _number(line.row.trained_on, ".0f"))] if _sizes_tell(results) else []),
         (f"{results.measured}, %", _score),
         ("difference", _difference),
         ("p", lambda line: _p(line.p)),
@@ -67,6 +66,13 @@ def _columns(results: Results) -> list[Column]:
         *(_rate(name) for name in results.layout.columns),
         *_paper(results),
     ]
+
+
+def _sizes_tell(results: Results) -> bool:
+    """Whether rows learnt from different numbers of trajectories and their ``size`` doesn't say so already."""
+    tuned = [row for row in results.rows if row.tuned]
+    said = "size" in results.axes and all(row.axes.get("size") == f"n{row.trained_on:.0f}" for row in tuned)
+    return len({row.trained_on for row in tuned}) > 1 and not said
 
 
 def _axis(axis: str) -> Column:
