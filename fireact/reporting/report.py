@@ -1,0 +1,58 @@
+"""A grid's table, figures and page, made again from its files: ``python -m fireact.reporting.report GRID_FOLDER``."""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from fireact.errors import FireActError, StorageError
+from fireact.reporting.figures import draw
+from fireact.reporting.grid import Grid, read_grid
+from fireact.reporting.page import write_page
+from fireact.reporting.results import results_of
+from fireact.reporting.tables import Table, table_of
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Rebuild the report of a grid folder; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="fireact.reporting.report", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="GRID_FOLDER", help="the folder that holds grid.json")
+    folder = parser.parse_args(arguments).folder
+    try:
+        paths = write_report(read_grid(folder), folder)
+    except FireActError as error:
+        print(error, file=sys.stderr)
+        return 1
+    print("\n".join(map(str, paths)))
+    return 0
+
+
+def write_report(grid: Grid, folder: Path) -> list[Path]:
+    """Write ``<experiment>.md .csv .png .svg``, ``<experiment>-rounds.png .svg`` where it has them, and ``report.html``.
+
+    Raises:
+        StorageError: a file can't be written.
+    """
+    results = results_of(grid)
+    table = table_of(results)
+    stem = folder / re.sub(r"[^\w.=+-]+", "_", grid.experiment)
+    figures = draw(results, stem)
+    texts = _write_texts(table, grid.command, stem, [path for path in figures if path.suffix == ".png"])
+    return [*texts, *figures, write_page(grid, folder, table.title, [table], figures)]
+
+
+def _write_texts(table: Table, command: str, stem: Path, pictures: Sequence[Path]) -> list[Path]:
+    shown = "".join(f"\n![{path.stem}]({path.name})\n" for path in pictures)
+    files = {
+        stem.with_name(f"{stem.name}.md"): f"{table.markdown()}{shown}\n```\n{command}\n```\n",
+        stem.with_name(f"{stem.name}.csv"): table.csv,
+    }
+    try:
+        for path, text in files.items():
+            path.write_text(text, encoding="utf-8", newline="\n")
+    except OSError as error:
+        raise StorageError(f"{error.filename} can't be written ({error.strerror}); mend its folder") from None
+    return list(files)

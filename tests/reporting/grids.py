@@ -1,0 +1,70 @@
+"""Grids made up for tests: real files of records and metrics, written in a moment."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.reporting.grid import Cell, Grid
+from fireact.reporting.statistics import summarize
+
+PROMPTED = {"backbone": "smollm2_135m", "adapter": "none", "acting": "react", "task": "miniwiki", "search": "bm25"}
+PROMPTED["seed"] = "0"
+TUNED = {**PROMPTED, "adapter": "qlora", "acting": "fireact", "method": "react", "data": "miniwiki", "size": "n100"}
+
+
+def trajectory(number: int, right: float, rounds: int, task: str, em: float | None = None) -> Trajectory:
+    """Question ``number`` after ``rounds`` actions, at a cent and two seconds; unfinished where rounds are 11."""
+    question = Question(f"q{number:03}", "?", "a", task, "dev")
+    steps = tuple(Step("t", "search", "x", "y") for _ in range(rounds))
+    ending = Ending.STEP_LIMIT if rounds == 11 else Ending.FINISH
+    score = Score(float(right) if em is None else em, 1.0 if right else 0.5, bool(right))
+    facts = {"finished_at": f"2024-01-01T00:{number // 60:02}:{number % 60:02}+00:00"}
+    return Trajectory(question, "react", steps, ending, "a", score, Usage(2, 1, 10, 5, 0.01, 2.0), facts)
+
+
+class Maker:
+    """Makes cells below ``folder``, one run folder each, and the grid of all of them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.cells = folder, list[Cell]()
+
+    def cell(self, axes: Mapping[str, str], right: Sequence[float], rounds: Sequence[int] = (), trained_on: int = 100,
+             em: float | None = None) -> Cell:
+        """A cell whose answer to question i is right where ``right[i]`` is 1."""
+        run = self.folder / f"cell{len(self.cells)}"
+        rounds = rounds or [2] * len(right)
+        done = [trajectory(i, r, k, axes["task"], em) for i, (r, k) in enumerate(zip(right, rounds, strict=True))]
+        _write(run / "predictions.jsonl", "".join(json.dumps(t.to_json()) + "\n" for t in done))
+        facts = {"task": axes["task"], "retriever": f"{axes['search']}[world] k=1"}
+        _write(run / "metrics.json", json.dumps({**facts, **summarize(done)}))
+        fit = self._fit(trained_on) if axes["adapter"] != "none" else None
+        self.cells.append(Cell(dict(axes), run, fit))
+        return self.cells[-1]
+
+    def failed(self, axes: Mapping[str, str], sentence: str) -> None:
+        """A cell without results."""
+        self.cells.append(Cell(dict(axes), self.folder / "nowhere", failed=sentence))
+
+    def grid(self, experiment: str) -> Grid:
+        """All cells; its ``grid.json`` lies in ``folder``."""
+        grid = Grid(experiment, f"python train.py experiment={experiment}", tuple(self.cells))
+        _write(self.folder / "grid.json", json.dumps(grid.to_json()))
+        return grid
+
+    def _fit(self, trained_on: int) -> Path:
+        """One epoch in steps of 10, at 50 tokens a trajectory and 2 trajectories a second; 3,000 bytes of weights."""
+        fit = self.folder / f"fit{len(self.cells)}"
+        metrics: dict[str, Any] = {"steps": trained_on // 10, "seconds": trained_on / 2, "tokens_per_s": 100.0}
+        _write(fit / "metrics.json", json.dumps({**metrics, "data": {"kept": trained_on}}))
+        _write(fit / "config.yaml", "optim: {batch_size: 10}\nval_fraction: 0\n")
+        _write(fit / "adapter" / "adapter_model.safetensors", "x" * 3000)
+        return fit
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
