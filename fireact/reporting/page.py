@@ -25,7 +25,8 @@ REPORT = "report.html"
 _ASSETS = Path(__file__).with_name("page")
 # "<", ">" and "&" keep a text from ending its element; the two separators are line ends in older JavaScript.
 _INERT = {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-_NUMBER = re.compile(r"[-+−–$]?\d")
+_NUMBER = re.compile(r"[-+−$]?\d")
+_BLANK = {"", "-", "–", "—"}
 
 
 class PageTable(Protocol):
@@ -111,7 +112,7 @@ def _cells(tag: str, texts: Sequence[str], numeric: Sequence[bool]) -> str:
 
 
 def _is_numeric(column: Sequence[str]) -> bool:
-    return any(map(_NUMBER.match, column)) and all(_NUMBER.match(text) or len(text) < 2 for text in column)
+    return any(map(_NUMBER.match, column)) and all(_NUMBER.match(text) or text in _BLANK for text in column)
 
 
 def _figure(path: Path) -> str:
@@ -145,7 +146,7 @@ def _data(cells: Sequence[Cell], varying: Sequence[str]) -> Iterator[str]:
 
 
 def _row(trajectory: Trajectory, seen: dict[Question, int]) -> list[Any]:
-    """A trajectory as an array, which spares the names of the fields; in the order in which the script takes it apart."""
+    """A trajectory as an array, which spares the fields' names; in the order in which the script takes it apart."""
     t, score, usage = trajectory, trajectory.score, trajectory.usage
     cost = [usage.lm_calls, usage.search_calls, usage.tokens_in, usage.tokens_out, usage.cost_usd, usage.seconds]
     steps = [[step.thought, step.action, step.argument, step.observation] for step in t.steps]

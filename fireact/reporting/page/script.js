@@ -147,7 +147,7 @@ function badge(trajectory, words) {
 
 /* ---- the list: only the rows in view are in the document ---- */
 
-const ROW = 62; // px, as in style.css
+const ROW = 80; // px, as in style.css
 const SPARE = 6; // rows kept above and below the view
 
 function renderList() {
@@ -163,7 +163,7 @@ function renderList() {
 
 function row(trajectory, number, chosen) {
   const facts = [count(trajectory.rounds, "round"), trajectory.ending, trajectory.method];
-  if (!state.cell && cells.length > 1) facts.push(trajectory.cell.name);
+  if (!state.cell && cells.length > 1) facts.push(trajectory.cell.name.replace(/(^|, )[^=,]*=/g, "$1")); // its values alone
   const made = element("a", {
     id: `row-${number}`, class: "row", role: "option", tabindex: "-1", href: hashOf(trajectory),
     "aria-selected": String(number === chosen), "aria-posinset": number + 1, "aria-setsize": shown.length,
@@ -235,6 +235,7 @@ function question(asked) {
   ];
 }
 
+const unbroken = (text) => text.replaceAll(" ", "\u00a0");
 const label = (text) => element("span", { class: "label" }, text);
 
 function acted(trajectory, columns) {
@@ -248,16 +249,16 @@ function acted(trajectory, columns) {
 function summary(trajectory) {
   const { cell, answer, em, f1, ending, rounds, method, usage, error } = trajectory;
   const [lmCalls, searchCalls, tokensIn, tokensOut, cost, seconds] = usage;
-  const cost$ = cost ? [`$${cost.toPrecision(2)}`] : [];
+  const dollars = cost ? [`$${cost.toPrecision(2)}`] : [];
   const figures = [
     [`EM ${+em.toFixed(2)}`, `F1 ${+f1.toFixed(2)}`, ending, count(rounds, "round"), method],
     [count(lmCalls, "model call"), count(searchCalls, "search", "searches"),
-      `${tokensIn.toLocaleString("en")} tokens in, ${tokensOut.toLocaleString("en")} out`, ...cost$, `${seconds.toFixed(1)} s`],
+      `${tokensIn.toLocaleString("en")} tokens in, ${tokensOut.toLocaleString("en")} out`, ...dollars, `${seconds.toFixed(1)} s`],
   ];
   return element("div", { class: "summary" },
     element("h4", {}, cell.name),
     element("div", {}, badge(trajectory, true), label("Answer"), " ", element("b", { class: "answer" }, answer ? marked(answer) : "none")),
-    ...figures.map((line) => element("p", { class: "figures" }, line.join(" · "))),
+    ...figures.map((line) => element("p", { class: "figures" }, line.map(unbroken).join(" · "))),
     ...(error ? [element("p", { class: "error" }, error)] : []));
 }
 
