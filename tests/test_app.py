@@ -15,7 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from fireact import app
 from fireact.app import composing, keys
-from fireact.app.command import Script, Sweep
+from fireact.app.command import Script
 from fireact.errors import ConfigError, DataError, FireActError
 
 FILES = {

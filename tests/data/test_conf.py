@@ -11,7 +11,6 @@ from fireact.app import compose
 from fireact.app.keys import CONF
 from fireact.data.mix import Mix, Source
 
-
 # The embedded mixes keep the paper's proportions of 500 : 187 : 47.
 COUNTS = {
     "miniwiki": {"cot": 449, "reflexion": 113, "io": 449},
