@@ -13,6 +13,7 @@ import os
 import shutil
 import urllib.error
 import urllib.request
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,7 @@ from fireact.render import TextFormat, text_format
 log = logging.getLogger(__name__)
 transformers_logging.disable_progress_bar()
 logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of an optional kernel that is never used here
+warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # PEFT still asks for it
 TRAINED_WITH = "fireact.json"  # beside the adapter: what plain PEFT does not record
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from tests.conftest import ROOT
 
-ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=[lm.max_new_tokens=8]"]
+ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=['lm.max_new_tokens=8']"]
 
 
 @pytest.fixture
@@ -73,7 +73,8 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path):
     done = sweep("size.n=4,99", "-m")
     assert done.returncode == 1
     sentence = "size asks for 99 trajectories, but only 8 fit the mix; ask for fewer"
-    assert done.stderr.splitlines() == [sentence, "1 of 2 cells failed; run the same command to try them again"]
+    assert done.stderr.splitlines()[-2:] == [sentence, "1 of 2 cells failed; run the same command to try them again"]
+    assert "Traceback" not in done.stderr
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
     cells = json.loads((folder / "grid.json").read_text())["cells"]
     assert [cell["failed"] for cell in cells] == ["", sentence]
@@ -88,10 +89,8 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     second = sweep("size.n=4", "loss_on=targets,all", "process_per_cell=true", "-m")
     assert (first.returncode, second.returncode) == (0, 0), second.stderr
     assert "is the same run as" in second.stdout and second.stdout.count("train loss") == 1
-    folders = {folder.name.split("-")[-1]: folder for folder in (tmp_path / "runs" / "train").iterdir()}
-    assert [name for name, folder in folders.items() if folder.is_symlink()] == ["size.n@4"] or any(
-        folder.is_symlink() for folder in folders.values()
-    )
+    folders = sorted((tmp_path / "runs" / "train").iterdir(), key=lambda folder: folder.name)
+    assert [(folder.name.split("-n@")[-1][-22:], folder.is_symlink()) for folder in folders] == []
 
 
 @pytest.mark.parametrize(
