@@ -265,7 +265,7 @@ function summary(trajectory) {
 function step([thought, action, argument, observation], number) {
   const parts = [];
   if (thought) parts.push(part("thought", "Thought", marked(thought)));
-  if (action) parts.push(part("action", "Action", element("b", {}, marked(action)), marked(`[${argument}]`)));
+  if (action) parts.push(part("action", "Action", marked(`${action}[${argument}]`)));
   else parts.push(element("div", { class: "malformed" }, "No well-formed action in this turn."));
   if (observation !== null) parts.push(part("observation", "Observation", marked(observation)));
   return element("section", { class: "step", "aria-label": `Round ${number + 1}` },
@@ -328,6 +328,7 @@ async function copyLink() {
 
 /** The open question follows into the cell that is chosen, so that one question can be seen through all cells. */
 function choose(field) {
+  if (field.value === state[field.name]) return;
   const follows = field.name === "cell" && field.value && state.question ? { from: field.value } : {};
   change({ [field.name]: field.value, ...follows });
 }
@@ -350,14 +351,20 @@ const LIST_KEYS = {
   Enter: () => at("detail").focus(),
 };
 
+/** From a field to the list, keeping what was typed: browsers empty a search field on Escape. */
+function leave(event) {
+  event.preventDefault();
+  list.focus();
+}
+
 function press(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
   const field = event.target.closest("input, select");
   if (field) {
-    if (event.key === "Escape") { field.blur(); list.focus(); }
+    if (event.key === "Escape" || (event.key === "Enter" && field.type === "search")) leave(event);
     return;
   }
-  const action = KEYS[event.key] ?? (event.target === list ? LIST_KEYS[event.key] : undefined);
+  const action = KEYS[event.key] ?? (list.contains(event.target) ? LIST_KEYS[event.key] : undefined);
   if (!action) return;
   event.preventDefault();
   if (!narrow.matches) at("browser").scrollIntoView();
@@ -373,8 +380,10 @@ function start() {
   document.querySelector(".filters").open = !narrow.matches;
   listen();
   readHash();
-  if (!location.hash.includes("=")) return;
-  at(narrow.matches && state.question ? "detail" : "browser").scrollIntoView();
+  // Not before the figures above have their heights.
+  addEventListener("load", () => {
+    if (location.hash.includes("=")) at(narrow.matches && state.question ? "detail" : "browser").scrollIntoView();
+  });
 }
 
 function listen() {
@@ -383,11 +392,16 @@ function listen() {
     clearTimeout(searching);
     searching = setTimeout(() => change({ find: target.value }), SEARCH_DELAY);
   });
-  document.querySelector(".filters form").addEventListener("input", ({ target }) => choose(target));
-  document.querySelector(".filters form").addEventListener("submit", (event) => event.preventDefault());
-  document.querySelector(".filters form").addEventListener("reset", (event) => { event.preventDefault(); clear(); });
+  const form = document.querySelector(".filters form");
+  form.addEventListener("input", ({ target }) => choose(target));
+  form.addEventListener("change", ({ target }) => choose(target)); // WebDriver sends a select no other
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", (event) => { event.preventDefault(); clear(); });
   list.addEventListener("scroll", () => requestAnimationFrame(renderList));
-  list.addEventListener("click", () => { if (narrow.matches) at("detail").scrollIntoView(); });
+  list.addEventListener("click", () => {
+    list.focus({ preventScroll: true }); // a row loses the focus as soon as the rows are drawn anew
+    if (narrow.matches) at("detail").scrollIntoView();
+  });
   at("previous").addEventListener("click", () => move(-1));
   at("next").addEventListener("click", () => move(1));
   at("copy").addEventListener("click", copyLink);
