@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
 import warnings
+from pathlib import Path
 
 # Option of hydra/launcher and extra that brings it, by the class that conf/hydra/launcher names.
 _EXTRAS = {
@@ -14,6 +16,12 @@ _EXTRAS = {
 }
 # Our options fill in the launchers' own of the same name, which Hydra does, but calls old-fashioned in every process.
 warnings.filterwarnings("ignore", "\n'hydra/launcher/.*validated against ConfigStore schema", UserWarning)
+
+
+def lend_path() -> None:
+    """Let every process that is started from here find this package, installed or not, whatever its folder."""
+    here = str(Path(__file__).resolve().parent.parent)
+    os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
 def explain_launcher(error: BaseException) -> str | None:
