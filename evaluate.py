@@ -12,9 +12,7 @@ from fireact import app, sweep
 @app.main("evaluate", sweep.conclude(sweep.acted))
 def evaluate(cfg: app.Config) -> float:
     """Act, score and write; returns exact match (a fraction)."""
-    from fireact import acting
-
-    return float(acting.evaluate(cfg)["em"])
+    return float(sweep.evaluate(cfg)["em"])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fireact import app, runs, sweep
+from fireact.dashboard import opened
 
 
 @app.main("train", sweep.conclude(sweep.tuned_and_acted))
@@ -20,20 +21,30 @@ def train(cfg: app.Config) -> float:
     runs.adopt(cfg.run_dir, app.resolved(cfg))
     with runs.locked(cfg.run_dir):
         run = runs.open(cfg.run_dir, app.resolved(cfg))
-        if run.state == runs.State.FINISHED:
-            print(f"{run.folder} is finished already; nothing to do")
-        else:
-            run.finish(tune(cfg, run))
-            steps, rate = run.metrics["steps"], run.metrics["tokens_per_s"]
-            print(f"train loss {run.metrics['train_loss']:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
-    if cfg.then_act:
-        return sweep.act(cfg)
+        logger = app.build(cfg.logger)
+        # What is finished is not opened again: a dashboard would gain a run that says nothing.
+        shown = run.state != runs.State.FINISHED or (cfg.then_act and sweep.unfinished(cfg))
+        with opened(logger if shown else None, app.resolved(cfg), "train") as dashboard:
+            if run.state == runs.State.FINISHED:
+                print(f"{run.folder} is finished already; nothing to do")
+            else:
+                run.finish(tune(cfg, run, logger))
+                dashboard.tuned(run.metrics, run.folder / "adapter")
+                say(run)
+            if cfg.then_act:
+                return sweep.act(cfg, dashboard)
     print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)
 
 
-def tune(cfg: app.Config, run: runs.Run) -> dict[str, Any]:
+def say(run: runs.Run) -> None:
+    """How the tuning went, in a line."""
+    loss, steps, rate = (run.metrics[key] for key in ("train_loss", "steps", "tokens_per_s"))
+    print(f"train loss {loss:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
+
+
+def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
     """Fit the adapter; the backbone is looked for first, since nothing else is worth doing without it."""
     from fireact.acting import collect
     from fireact.data.module import TrajectoryModule
@@ -54,7 +65,7 @@ def tune(cfg: app.Config, run: runs.Run) -> dict[str, Any]:
     )
     results = fit(
         backbone, adapter, module, app.build(cfg.optim), app.build(cfg.trainer), run.folder,
-        [app.build(cfg.logger)], cfg.seed, cfg.early_stop, cfg.save_every,
+        [logger], cfg.seed, cfg.early_stop, cfg.save_every,
     )
     return {**results, "data": counts, "seed": cfg.seed}
 

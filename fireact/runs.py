@@ -11,6 +11,7 @@ import hashlib
 import json
 import mmap
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -33,6 +34,7 @@ IGNORED = (
     "experiment",
     "journal",
     "limits",
+    "lm.adapter",
     "lm.api_key_env",
     "lm.budget_usd",
     "lm.cache_gib",
@@ -51,6 +53,7 @@ IGNORED = (
     "scored",
     "then_act",
     "trainer.log_every_n_steps",
+    "tuned",  # a place; what is in it counts, and whoever opens the run adds its digest
 )
 _ABSENT = "absent"
 
@@ -109,17 +112,22 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
 
 
 def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Make a missing ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
+    """Make a new ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
 
-    Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once.
+    Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once. A
+    folder that holds nothing but logs is new.
+
+    Raises:
+        StorageError: the link cannot be made.
     """
     folder, wanted = Path(folder), _hash(shaping(config))
-    if folder.exists():
+    if folder.is_symlink() or folder.exists() and any(path.suffix != ".log" for path in folder.iterdir()):
         return
     for metrics in sorted(folder.parent.glob(f"*/{METRICS}")):
         if json.loads(metrics.read_text(encoding="utf-8"))["config_hash"] == wanted:
             print(f"{folder} is the same run as {metrics.parent}", flush=True)
             with _writing(folder):
+                shutil.rmtree(folder, ignore_errors=True)
                 folder.symlink_to(metrics.parent.name)
             return
 

@@ -10,10 +10,12 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from fireact.app import Config, compose
+from fireact.app import Config, build, compose, resolved
 from fireact.app.command import FAILED, Sweep
 from fireact.app.naming import file_name
+from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
 from fireact.reporting.grid import METRICS, Cell, Grid
 
@@ -28,10 +30,13 @@ class Evaluation:
     overrides: tuple[str, ...]
 
 
-def act(cfg: Config) -> float:
+def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
     """Run the evaluations of a composed ``train.py`` configuration whose tuning, if it has one, is finished.
 
     Those after a failed one still run.
+
+    Args:
+        dashboard: is shown what the tuned model did.
 
     Returns:
         The exact match (a fraction) of the last one.
@@ -39,21 +44,41 @@ def act(cfg: Config) -> float:
     Raises:
         FireActError: the first failure.
     """
-    from fireact import acting
-
-    em, failures = 0.0, []
-    for evaluation in evaluations(cfg):
-        failed = evaluation.cell.run / FAILED
+    em, failures, todo = 0.0, [], evaluations(cfg)
+    several = sum(evaluation.cell.tuned for evaluation in todo) > 1
+    for evaluation in todo:
+        run, failed = evaluation.cell.run, evaluation.cell.run / FAILED
         failed.unlink(missing_ok=True)
         try:
-            em = float(acting.evaluate(compose("evaluate", evaluation.overrides))["em"])
+            metrics = evaluate(compose("evaluate", evaluation.overrides))
         except FireActError as error:
             failures.append(error)
             if failed.parent.is_dir():
                 failed.write_text(f"{error}\n", encoding="utf-8")
+            continue
+        em = float(metrics["em"])
+        if dashboard and evaluation.cell.tuned:
+            dashboard.evaluated(metrics, evaluation.cell.trajectories(), run.name if several else "")
     if failures:
         raise failures[0]
     return em
+
+
+def unfinished(cfg: Config) -> bool:
+    """Whether an evaluation of this cell is still to be run."""
+    return any(not (evaluation.cell.run / METRICS).exists() for evaluation in evaluations(cfg))
+
+
+def evaluate(cfg: Config) -> dict[str, Any]:
+    """Act out a composed ``evaluate.py`` configuration, and show its dashboard what came out; returns the metrics."""
+    from fireact import acting
+
+    if cfg.get("logger") is None or (Path(cfg.run_dir) / METRICS).exists():
+        return acting.evaluate(cfg)
+    with opened(build(cfg.logger), resolved(cfg), "evaluate") as dashboard:
+        metrics = acting.evaluate(cfg)
+        dashboard.evaluated(metrics, Cell({}, Path(cfg.run_dir)).trajectories())
+    return metrics
 
 
 def evaluations(cfg: Config) -> list[Evaluation]:
@@ -89,6 +114,8 @@ def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable
         from fireact import runs
         from fireact.reporting.grid import GRID
         from fireact.reporting.report import write_report
+        from fireact.reporting.results import results_of
+        from fireact.reporting.tables import table_of
 
         unique = {cell.run: cell for cell in cells_of(sweep.cells)}
         grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, unique.values())))
@@ -96,6 +123,10 @@ def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable
         runs.write_json(sweep.folder / GRID, grid.to_json())
         for path in write_report(grid, sweep.folder):
             print(path)
+        logger = sweep.cells[0].logger
+        if logger and "folder" in logger:  # a dashboard
+            with opened(build(logger, folder=str(sweep.folder)), {"command": sweep.command}, "report") as dashboard:
+                dashboard.table(table_of(results_of(grid)))
 
     return conclude
 

@@ -24,7 +24,9 @@ ALLOWED = {
     "runs": {"errors"},
     "render": {"errors", "records"},
     "calls": {"records"},
-    "app": {"errors"},
+    "app": {"errors", "launchers"},
+    "launchers": set(),
+    "dashboard": {"errors", "records", "render"},
     "tasks": {"errors", "records", "metrics", "render", "download"},
     "search": {"errors", "records", "metrics", "render", "download"},
     "search.noise": {"errors", "records", "calls", "data.files"},
@@ -44,9 +46,9 @@ ALLOWED = {
     | SEAMS,
     "data": {"errors", "records", "render", "download"},
     "backbone": {"errors", "records", "render"},
-    "training": {"errors", "records", "data", "backbone", "runs"},
+    "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files"},
-    "sweep": {"app", "acting", "errors", "runs", "reporting"},
+    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "training", "lms.huggingface")

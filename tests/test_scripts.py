@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -89,8 +90,11 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     second = sweep("size.n=4", "loss_on=targets,all", "process_per_cell=true", "-m")
     assert (first.returncode, second.returncode) == (0, 0), second.stderr
     assert "is the same run as" in second.stdout and second.stdout.count("train loss") == 1
-    folders = sorted((tmp_path / "runs" / "train").iterdir(), key=lambda folder: folder.name)
-    assert [(folder.name.split("-n@")[-1][-22:], folder.is_symlink()) for folder in folders] == []
+    grids = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "grids").glob("*/grid.json")]
+    rows = {cell["axes"]["loss_on"]: cell for grid in grids if len(grid["cells"]) == 2 for cell in grid["cells"]}
+    fits = {loss_on: Path(cell["fit"]) for loss_on, cell in rows.items()}
+    assert {loss_on: fit.is_symlink() for loss_on, fit in fits.items()} == {"targets": True, "all": False}
+    assert [cell["failed"] for cell in rows.values()] == ["", ""]
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from omegaconf import DictConfig
 from fireact.app import keys, naming
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
+from fireact.launchers import lend_path
 
 Script = Callable[[DictConfig], float | None]
 # Hydra's parser takes overrides on one side of a flag only, so these go first, wherever they were typed.
@@ -52,6 +53,7 @@ def main(config_name: str, conclude: Callable[[Sweep], None] | None = None) -> C
         def command() -> None:
             os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then raises instead of printing and exiting
             register_resolvers()
+            lend_path()
             sys.argv[1:] = arguments = sorted(sys.argv[1:], key=lambda arg: arg not in _SWEEP)
             cells, planned = _Cells(script), []
             with cells.interruptible(), cells.reported():

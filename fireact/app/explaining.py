@@ -18,6 +18,7 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from fireact.app.keys import groups, keys, no_option
 from fireact.errors import FireActError
+from fireact.launchers import explain_launcher
 
 _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
 
@@ -39,6 +40,12 @@ def _(error: OSError) -> str | None:
         return None
     place = error.filename or "the run folder"
     return f"cannot use {place} ({error.strerror}); free or mend that place, or choose another with runs_dir=DIR"
+
+
+@explain.register(RuntimeError)
+@explain.register(ImportError)
+def _(error: Exception) -> str | None:
+    return explain_launcher(error)
 
 
 @explain.register

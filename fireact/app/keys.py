@@ -21,8 +21,8 @@ def keys(cfg: Any, prefix: str = "") -> Iterator[str]:
 
 
 def groups() -> list[str]:
-    """The folders of ``conf``."""
-    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir())
+    """The groups of ``conf`` that are ours."""
+    return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
 
 
 def no_option(key: str, known: Iterable[str]) -> str:

@@ -95,8 +95,9 @@ def _paper(axes: Axes, results: Results, places: Mapping[Compared, float]) -> No
                   for number in beside.like(line.row, results.experiment, measure)
                   if number.axes.get("backbone") == backbone]
         if points:
-            axes.scatter([x for x, _ in points], [y for _, y in points], marker=marker, s=38, zorder=4, facecolors="white",
-                         edgecolors=GREY, linewidths=1.3, label=f"the paper, {paper.backbone_label(backbone)}")
+            axes.scatter([x for x, _ in points], [y for _, y in points], marker=marker, s=38, zorder=4,
+                         facecolors="white", edgecolors=GREY, linewidths=1.3,
+                         label=f"the paper, {paper.backbone_label(backbone)}")
 
 
 def _measure(results: Results) -> str:

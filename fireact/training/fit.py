@@ -19,10 +19,12 @@ from torch.distributed.fsdp import FSDPModule
 from transformers import set_seed
 
 from fireact.backbone import Adapter, Backbone
+from fireact.dashboard import Dashboard
 from fireact.data.batches import MicroBatch
 from fireact.data.module import TrajectoryModule
 from fireact.errors import ConfigError
 from fireact.training.checkpoint import BEST, LAST, Checkpointer, Stopped, StopRequest, load_weights
+from fireact.training.dashboard_logger import DashboardLogger
 from fireact.training.module import Tuner
 from fireact.training.optim import Optim
 from fireact.training.progress import Progress
@@ -69,7 +71,7 @@ def fit(
     optim: Optim,
     trainer: Callable[..., lightning.Trainer],
     folder: Path,
-    loggers: Sequence[Logger] = (),
+    loggers: Sequence[Logger | Dashboard] = (),
     seed: int = 0,
     early_stop: int | None = None,
     save_every: int = 50,
@@ -81,6 +83,7 @@ def fit(
 
     Args:
         trainer: ``lightning.Trainer`` with devices, precision and strategy already bound.
+        loggers: Lightning's, or open dashboards.
         seed: of the adapter's first weights and of dropout; ``data`` has its own.
         early_stop: epochs without a lower validation loss after which to stop; the best weights are then kept.
         save_every: optimizer steps between two checkpoints.
@@ -107,7 +110,8 @@ def fit(
     if early_stop:
         callbacks.append(EarlyStopping("val_loss", patience=early_stop))
     run = trainer(
-        logger=list(loggers), callbacks=callbacks, default_root_dir=folder, max_steps=tuner.total_steps, max_epochs=-1,
+        logger=[DashboardLogger(each) if isinstance(each, Dashboard) else each for each in loggers],
+        callbacks=callbacks, default_root_dir=folder, max_steps=tuner.total_steps, max_epochs=-1,
         num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False, enable_progress_bar=False,
     )
     _train(run, tuner, data, checkpoints / LAST, stop)
