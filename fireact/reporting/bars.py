@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from fireact.reporting import beside, paper
-from fireact.reporting.canvas import COLOURS, GREY, HATCHES, THEIR_MARKERS, legend, wrapped
+from fireact.reporting.canvas import FILLS, GREY, HATCHES, THEIR_MARKERS, THEIRS, legend, wrapped
 from fireact.reporting.comparisons import Compared
 from fireact.reporting.layouts import MISSING
 from fireact.reporting.results import Results
@@ -72,15 +72,14 @@ def _bars(
 ) -> None:
     values = [_value(line, results) for line in lines]
     axes.barh(
-        places, values, height=0.8, color=COLOURS[number % len(COLOURS)], hatch=HATCHES[number % len(HATCHES)],
-        edgecolor="white", linewidth=0, label=None if series == MISSING else series,
+        places, values, height=0.8, color=FILLS[number % len(FILLS)], hatch=HATCHES[number % len(HATCHES)],
+        edgecolor="#333333", linewidth=0.7, label=None if series == MISSING else series,
     )
-    axes.barh(places, values, height=0.8, fill=False, edgecolor="black", linewidth=0.6)
     if _measure(results) == "score":
         ends = [[100 * end for end in line.interval] for line in lines]
         errors = [[value - low for value, (low, _) in zip(values, ends, strict=True)],
                   [high - value for value, (_, high) in zip(values, ends, strict=True)]]
-        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="black", elinewidth=1.1, capsize=2.5)
+        axes.errorbar(values, places, xerr=errors, fmt="none", ecolor="black", elinewidth=1.4, capsize=3)
 
 
 def _paper(axes: Axes, results: Results, places: Mapping[Compared, float]) -> None:
@@ -89,7 +88,7 @@ def _paper(axes: Axes, results: Results, places: Mapping[Compared, float]) -> No
     own = {line: found[0] for line in places if (found := beside.exact(line.row, results.experiment, measure))}
     if own:
         axes.scatter([n.value for n in own.values()], [places[line] for line in own], marker="D", s=34, zorder=4,
-                     facecolors="white", edgecolors="black", label="the paper")
+                     facecolors="white", edgecolors="black", label=THEIRS)
     for backbone, marker in zip(paper.shown_backbones(), THEIR_MARKERS, strict=True):
         points = [(number.value, place) for line, place in places.items()
                   for number in beside.like(line.row, results.experiment, measure)
@@ -97,7 +96,7 @@ def _paper(axes: Axes, results: Results, places: Mapping[Compared, float]) -> No
         if points:
             axes.scatter([x for x, _ in points], [y for _, y in points], marker=marker, s=38, zorder=4,
                          facecolors="white", edgecolors=GREY, linewidths=1.3,
-                         label=f"the paper, {paper.backbone_label(backbone)}")
+                         label=f"{THEIRS}, {paper.backbone_label(backbone)}")
 
 
 def _measure(results: Results) -> str:

@@ -14,6 +14,7 @@ from fireact.reporting.canvas import (
     MARKERS,
     THEIR_DASHES,
     THEIR_MARKERS,
+    THEIRS,
     legend,
     wrapped,
 )
@@ -51,7 +52,8 @@ def points(results: Results) -> Curves:
     curves: Curves = {}
     for line in results.lines:
         if (x := _x(line.row, results)) is not None:
-            name = results.name(line.row, [axis for axis in results.axes if axis not in x_axes])
+            told = [axis for axis in results.axes if axis not in x_axes] or ["acting"]
+            name = results.name(line.row, told)
             curves.setdefault(name, []).append((x, line))
     return curves
 
@@ -88,7 +90,7 @@ def _paper(axes: Axes, results: Results) -> set[float]:
                  if n.axes.get("backbone", ABSENT) == backbone]
         if curve:
             axes.plot(*zip(*curve, strict=True), color=GREY, linestyle=dashes, marker=marker, markerfacecolor="white",
-                      linewidth=1.2, label=f"the paper, {paper.backbone_label(backbone)}")
+                      linewidth=1.2, label=f"{THEIRS}, {paper.backbone_label(backbone)}")
         places |= {x for x, _ in curve}
     return places
 

@@ -28,8 +28,10 @@ def figure(results: Results) -> Figure:
         _panel(panel, line, results)
     for panel in panels.flat[len(lines):]:
         panel.set_axis_off()
+    for panel in panels.flat[len(lines) - columns:len(lines)]:  # the lowest of each column
+        panel.tick_params(labelbottom=True)
     drawn.suptitle(wrapped(f"Rounds: {results.layout.title}", 34 * columns), fontsize=9, x=0.01, ha="left")
-    drawn.supxlabel(f"rounds, finish included ({LAST}: and more)", fontsize=9)
+    drawn.supxlabel(f"rounds, finish included; {LAST}: or more; dashed: the reference", fontsize=9)
     drawn.supylabel("questions, %", fontsize=9)
     return drawn
 
@@ -46,7 +48,7 @@ def _panel(panel: Axes, line: Compared, results: Results) -> None:
     if not line.is_reference:
         panel.stairs(shares(line.reference.rounds), edges, color=GREY, linestyle="--", linewidth=1)
     panel.stairs(shares(line.row.rounds), edges, color=COLOURS[0], linewidth=1.8)
-    ending = " (reference, dashed elsewhere)" if line.is_reference else ""
+    ending = " (reference)" if line.is_reference else ""
     panel.set_title(wrapped(results.name(line.row) + ending, 34), loc="left", fontsize=8)
     panel.set_xticks(range(0, LAST + 1, 3))
     panel.set_xlim(-0.7, LAST + 0.7)

@@ -68,7 +68,8 @@ def value_label(axis: str, value: str | None) -> str:
     layouts = _yaml()
     if axis == "method":
         return _mix(value, layouts["methods"])
-    return str(layouts["values"].get(axis, {}).get(value, value))
+    names = layouts["values"].get(axis, {})
+    return str(names.get(value, names.get("*", "{}"))).format(value)
 
 
 def _mix(method: str, names: Mapping[str, str]) -> str:

@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def write_report(grid: Grid, folder: Path) -> list[Path]:
-    """Write ``<experiment>.md .csv .png .svg``, ``<experiment>-rounds.png .svg`` where it has them, ``report.html``.
+    """Write ``<experiment>.md .csv .png .svg``, ``<experiment>-rounds.png .svg`` for histograms, and ``report.html``.
 
     Raises:
         StorageError: a file can't be written.
