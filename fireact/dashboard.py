@@ -130,8 +130,8 @@ class WandbRun:
         try:
             self._run = wandb.init(
                 project=self._project, entity=self._entity, group=self._group or job, job_type=job,
-                name=self._folder.name, id=self._id(), resume="allow", reinit="create_new", dir=self._folder,
-                mode="offline" if self._offline else None, config=without_secrets(config),
+                name=_short(self._folder.name, 128), id=self._id(), resume="allow", reinit="create_new",
+                dir=self._folder, mode="offline" if self._offline else None, config=without_secrets(config),
                 settings=wandb.Settings(silent=True, console="off"),
             )  # fmt: skip
         except wandb.Error as error:
@@ -148,7 +148,7 @@ class WandbRun:
     def tuned(self, metrics: Mapping[str, Any], adapter: Path) -> None:
         self._send(lambda run: run.summary.update({f"tuning/{key}": value for key, value in metrics.items()}))
         if self._upload_adapter:
-            self._send(lambda run: run.log_artifact(_artifact(run.name, metrics, adapter)))
+            self._send(lambda run: run.log_artifact(_artifact(self._folder.name, metrics, adapter)))
 
     def evaluated(self, metrics: Mapping[str, Any], trajectories: Iterable[Trajectory], name: str = "") -> None:
         prefix, rows = f"{name}/" if name else "", [row(trajectory) for trajectory in trajectories]
@@ -243,11 +243,16 @@ def _artifact(name: str, metrics: Mapping[str, Any], folder: Path) -> Any:
     """The adapter's folder, which nobody changes any more, so W&B need not copy it first."""
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     digests = {file: _digest(path) for file, path in files.items()}
-    safe = re.sub(r"[^\w.-]+", "_", name)[:100]
-    artifact = _wandb().Artifact(f"{safe}-adapter", type="model", metadata={**metrics, "sha256": digests})
+    safe = re.sub(r"[^\w.-]+", "_", name)
+    artifact = _wandb().Artifact(f"{_short(safe, 120)}-adapter", type="model", metadata={**metrics, "sha256": digests})
     for file, path in files.items():
         artifact.add_file(str(path), name=file, policy="immutable")
     return artifact
+
+
+def _short(name: str, longest: int) -> str:
+    """``name`` within W&B's limits, still unlike any other."""
+    return name if len(name) <= longest else f"{name[: longest - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
 
 
 def _digest(path: Path) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ import pytest
 from fireact.dashboard import COLUMNS, Silent, WandbRun, opened, row, without_secrets
 from fireact.errors import ConfigError
 from fireact.records import Ending, Question, Score, Step, Trajectory
+from tests.conftest import ROOT
 from tests.wandb_file import written
 
 CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "sizes": [1, 2]}
@@ -94,6 +97,17 @@ def test_several_cells_in_one_process_are_runs_of_their_own_and_a_folder_goes_on
     first, again = written(tmp_path / "cell")
     assert first.run.run_id == again.run.run_id != written(tmp_path / "other")[0].run.run_id
     assert first.run.run_group == "train"
+
+
+def test_long_names_are_cut_to_what_w_and_b_takes_and_stay_apart(dashboard, tmp_path):
+    names = ["x" * 200 + end for end in "ab"]
+    for name in names:
+        with opened(WandbRun(tmp_path / name, offline=True), {}, "train") as shown:
+            (tmp_path / name / "adapter").mkdir()
+            shown.tuned({}, tmp_path / name / "adapter")
+    runs = [written(tmp_path / name)[0] for name in names]
+    assert len({run.run.display_name for run in runs}) == len({run.artifacts[0].name for run in runs}) == 2
+    assert all(len(name) == 128 for run in runs for name in (run.run.display_name, run.artifacts[0].name))
 
 
 def test_a_run_that_breaks_off_is_marked_as_failed(dashboard, tmp_path):
@@ -179,3 +193,18 @@ def test_a_turn_without_an_action_keeps_its_text():
     trajectory = Trajectory(QUESTION, "react", *lost)
     assert row(trajectory)[3:6] == [False, "parse_failure", 0]
     assert row(trajectory)[-1] == "Hm."
+
+
+def test_an_evaluation_shows_itself(dashboard, tmp_path):
+    overrides = ["lm=oracle", "task.limit=2", "logger=wandb", "logger.offline=true", f"run_dir={tmp_path}/r"]
+    command = ["evaluate.py", *overrides]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [run] = written(tmp_path / "r")
+    metrics = json.loads((tmp_path / "r" / "metrics.json").read_text(encoding="utf-8"))
+    assert (run.run.job_type, run.run.run_group, run.config["task"]["limit"]) == ("evaluate", "evaluate", 2)
+    assert (run.summary["em"], run.summary["task"]) == (metrics["em"], "miniwiki")
+    rows = table(tmp_path / "r", run.history[0], "trajectories")["data"]
+    predictions = (tmp_path / "r" / "predictions.jsonl").read_text(encoding="utf-8").splitlines()
+    assert [row[0] for row in rows] == [json.loads(line)["question"]["text"] for line in predictions]

@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
-from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 from fireact.errors import StorageError
 from fireact.reporting import bars, curves, histograms
 from fireact.reporting.canvas import style
 from fireact.reporting.figures import draw
 from fireact.reporting.results import Results, results_of
+from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
 def finetuning(maker: Maker) -> Results:

@@ -4,10 +4,10 @@ import csv
 import io
 
 import pytest
-from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 from fireact.reporting.results import results_of
 from fireact.reporting.tables import Table, table_of
+from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
 def table(maker: Maker, experiment: str) -> Table:
