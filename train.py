@@ -18,6 +18,9 @@ def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
     if cfg.adapter.name == "none":
         return sweep.act(cfg)
+    if not runs.is_first_rank():  # it only helps the first one with the fit
+        tune(cfg, runs.open(cfg.run_dir, app.resolved(cfg)), None)
+        return 0.0
     runs.adopt(cfg.run_dir, app.resolved(cfg))
     with runs.locked(cfg.run_dir):
         run = runs.open(cfg.run_dir, app.resolved(cfg))
@@ -65,7 +68,7 @@ def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
     )
     results = fit(
         backbone, adapter, module, app.build(cfg.optim), app.build(cfg.trainer), run.folder,
-        [logger], cfg.seed, cfg.early_stop, cfg.save_every,
+        [logger] if logger else [], cfg.seed, cfg.early_stop, cfg.save_every,
     )
     return {**results, "data": counts, "seed": cfg.seed}
 

@@ -111,6 +111,11 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
     return Run(folder, _hash(shaped), finished if resuming else State.NEW)
 
 
+def is_first_rank() -> bool:
+    """Whether this process is not one of the helpers of a fit on several devices or machines; they write nothing."""
+    return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
+
+
 def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Make a new ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
 

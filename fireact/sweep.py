@@ -125,7 +125,8 @@ def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable
             print(path)
         logger = sweep.cells[0].logger
         if logger and "folder" in logger:  # a dashboard
-            with opened(build(logger, folder=str(sweep.folder)), {"command": sweep.command}, "report") as dashboard:
+            board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
+            with opened(board, {"command": sweep.command}, "report") as dashboard:
                 dashboard.table(table_of(results_of(grid)))
 
     return conclude
