@@ -14,7 +14,7 @@ import hydra
 import pytest
 from hydra.utils import instantiate
 
-from fireact import app
+from fireact.app import composing
 from fireact.launchers import explain_launcher
 from tests.conftest import ROOT
 
@@ -62,7 +62,8 @@ def test_a_slurm_job_asks_for_what_the_option_says(tmp_path, monkeypatch):
     executors = []
     monkeypatch.setattr(submitit.AutoExecutor, "map_array", lambda self, *args: executors.append(self) or [])
     asked = [f"hydra.launcher.{key}" for key in ("gpus_per_node=1", "partition=gpu", "setup=[module load cuda]")]
-    with app._hydra_ready():
+    composing.register_resolvers()
+    with composing.hydra_ready():
         overrides = [f"runs_dir={tmp_path}/runs", "hydra/launcher=submitit_slurm", *asked]
         cfg = hydra.compose("train", overrides, return_hydra_config=True)
         cfg.hydra.job.name = "train"  # which a running script has

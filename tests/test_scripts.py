@@ -6,11 +6,11 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from tests.conftest import ROOT
+from tests.wandb_file import written
 
 ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=['lm.max_new_tokens=8']"]
 
@@ -92,9 +92,26 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     assert "is the same run as" in second.stdout and second.stdout.count("train loss") == 1
     grids = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "grids").glob("*/grid.json")]
     rows = {cell["axes"]["loss_on"]: cell for grid in grids if len(grid["cells"]) == 2 for cell in grid["cells"]}
-    fits = {loss_on: Path(cell["fit"]) for loss_on, cell in rows.items()}
+    fits = {loss_on: tmp_path / cell["fit"] for loss_on, cell in rows.items()}
     assert {loss_on: fit.is_symlink() for loss_on, fit in fits.items()} == {"targets": True, "all": False}
     assert [cell["failed"] for cell in rows.values()] == ["", ""]
+
+
+def test_a_sweep_on_a_dashboard(sweep, tmp_path):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    done = sweep("size.n=4", "logger=wandb", "logger.offline=true", "-m")
+    assert done.returncode == 0, done.stderr
+    [cell] = (tmp_path / "runs" / "train").iterdir()
+    [run] = written(cell)
+    assert (run.run.run_group, run.run.job_type, run.exit_code) == ("train", "train", 0)
+    assert (run.summary["em"], run.summary["tuning/steps"], run.config["seed"]) == (0.0, 2, 0)
+    assert [artifact.type for artifact in run.artifacts if artifact.type == "model"] == ["model"]
+    [grid] = (tmp_path / "runs" / "grids").iterdir()
+    [report] = written(grid)
+    assert (report.run.run_group, report.run.job_type) == ("train", "report")
+    assert any(key.endswith("/path") for key in report.history[0])
+    sweep("size.n=4", "logger=wandb", "logger.offline=true", "-m")
+    assert len(written(cell)) == 1  # what is finished is not shown again
 
 
 @pytest.mark.parametrize(

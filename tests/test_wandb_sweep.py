@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from fireact import app
+from fireact.app import keys
 
-SWEEP: dict[str, Any] = yaml.safe_load((app.CONF / "wandb_sweep.yaml").read_text(encoding="utf-8"))
+SWEEP: dict[str, Any] = yaml.safe_load((keys.CONF / "wandb_sweep.yaml").read_text(encoding="utf-8"))
 
 
 def test_w_and_b_s_own_schema_takes_it():
