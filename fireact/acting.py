@@ -19,7 +19,7 @@ from fireact.journal import Journal, Replay
 from fireact.journaled import JournaledModel, JournaledSearch
 from fireact.lms.base import LanguageModel
 from fireact.progress import RolloutProgress
-from fireact.records import Question, Trajectory
+from fireact.records import Ending, Question, Trajectory
 from fireact.reporting.statistics import summarize
 from fireact.rollout import Rollout, act_out
 from fireact.search.base import SearchTool
@@ -30,10 +30,15 @@ from fireact.tasks.base import Task
 def open_run(cfg: Config) -> runs.Run:
     """The run folder of ``cfg``; which adapter acted is part of what it was made with.
 
+    A finished run that a budget cut short goes on under another one.
+
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
     """
-    return runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": _weights(cfg.tuned)})
+    run = runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": _weights(cfg.tuned)})
+    if run.state == runs.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
+        return run if run.metrics["budget_usd"] == cfg.lm.get("budget_usd") else run.reopen()
+    return run
 
 
 def evaluate(cfg: Config) -> dict[str, Any]:
@@ -96,7 +101,7 @@ def _act(
 
         act_out(rollout, questions, path, finished, enough)
     facts = {"task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed}
-    facts |= {"corpus": _corpus(search.name), "retriever": search.name}
+    facts |= {"corpus": _corpus(search.name), "retriever": search.name, "budget_usd": cfg.lm.get("budget_usd")}
     return {**facts, **summarize(read(path, Counter()))}
 
 
@@ -126,8 +131,14 @@ def _parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool]]:
         return
     with closing(Journal(cfg.journal.path, cfg.journal.replay)) as journal:
         search = _search(cfg.search, journal)
-        lm = build(cfg.lm) if journal.replay is Replay.REUSE else None
+        lm = _model(cfg.lm, journal) if journal.replay is Replay.REUSE else None
         yield JournaledModel(lm, journal, {**_settings("lm", cfg.lm), **_weights(cfg.tuned)}), search
+
+
+def _model(node: Config, journal: Journal) -> LanguageModel:
+    """What the node builds; a budget counts what earlier sessions paid."""
+    lm: LanguageModel = build(node) if node.get("budget_usd") is None else build(node, spent_usd=journal.paid())
+    return lm
 
 
 def _search(node: Config, journal: Journal) -> SearchTool:

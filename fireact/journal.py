@@ -41,6 +41,10 @@ _FIND = "SELECT key, answer, error, finished, seconds FROM calls WHERE key IN (?
 _ANSWERED = """
 SELECT request, answer FROM calls JOIN sources ON sources.id = source WHERE kind = ? AND error = '' ORDER BY finished
 """
+_PAID = """
+SELECT TOTAL(json_extract(answer, '$.cost_usd')) FROM calls JOIN sources ON sources.id = source
+WHERE kind = 'lm' AND error = ''
+"""
 _REQUESTS = "SELECT settings, few_shot, request FROM calls JOIN sources ON sources.id = source WHERE kind = ?"
 _PATIENCE_S = 10.0  # for another process that is writing
 _SHOWN = 60  # characters of a text round the place where it differs from another
@@ -113,6 +117,11 @@ class Journal:
             raise self._miss(Source(kind, settings), "")
         name, varies = rows[0]
         return name, bool(varies)
+
+    def paid(self) -> float:
+        """US dollars that all answers in it cost."""
+        [[dollars]] = self._run(_PAID)
+        return float(dollars)
 
     def answered(self, kind: str) -> Iterator[tuple[dict[str, Any], str]]:
         """(request, answer) of every answered call of ``kind``, in the order of their answers."""

@@ -16,7 +16,7 @@ from fireact.calls import begin
 from fireact.data.files import read
 from fireact.lms.base import LanguageModel
 from fireact.methods.base import Method
-from fireact.records import Question, Score, Trajectory
+from fireact.records import Ending, Question, Score, Trajectory
 from fireact.runs import append_line, write_lines
 from fireact.search.base import SearchTool
 
@@ -78,6 +78,8 @@ def act_out(
 ) -> None:
     """Act out the questions that ``path`` does not hold yet, or the first of them until there is ``enough``.
 
+    What a budget ended is acted out again, up to whatever the budget is now.
+
     Each trajectory, those of an earlier session included, is on disk before it is watched. A finished file is in the
     order of the questions, whoever finished first. None of them is kept in memory.
 
@@ -87,8 +89,9 @@ def act_out(
     """
     finished: set[str] = set()
     for trajectory in read(path, Counter()) if path.exists() else ():
-        finished.add(trajectory.question.id)
-        watch(trajectory)
+        if trajectory.ending is not Ending.BUDGET:
+            finished.add(trajectory.question.id)
+            watch(trajectory)
     wanted = itertools.takewhile(lambda _: not enough(), questions)
 
     async def run() -> None:

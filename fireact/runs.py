@@ -14,7 +14,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -79,6 +79,11 @@ class Run:
         """What ``finish`` wrote; only a finished run has it."""
         metrics: dict[str, Any] = json.loads((self.folder / METRICS).read_text(encoding="utf-8"))
         return metrics
+
+    def reopen(self) -> Run:
+        """The run without its metrics: it goes on where it stopped."""
+        (self.folder / METRICS).unlink()
+        return replace(self, state=State.RESUMING)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``, which marks the folder as finished."""

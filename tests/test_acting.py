@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import threading
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +18,7 @@ from fireact.data.files import read
 from fireact.errors import ConfigError, ReplayMiss
 from fireact.records import Trajectory
 from fireact.render import dialogue_of
+from tests.lms.openai_server import Answer, Loopback, chat
 
 
 def compose(script: str, folder: Path, *overrides: str) -> app.Config:
@@ -21,8 +26,7 @@ def compose(script: str, folder: Path, *overrides: str) -> app.Config:
 
 
 def evaluate(folder: Path, *overrides: str) -> dict[str, Any]:
-    cfg = compose("evaluate", folder, *overrides)
-    return acting.evaluate(cfg, acting.open_run(cfg))
+    return acting.evaluate(compose("evaluate", folder, *overrides))
 
 
 def collect(folder: Path, *overrides: str) -> list[Trajectory]:
@@ -103,6 +107,36 @@ def test_the_content_of_a_named_file_is_part_of_the_settings(tmp_path: Path) -> 
         return acting._settings("search", cfg.search)
 
     assert settings("a") != settings("b")
+
+
+@contextmanager
+def serving(*answers: Answer) -> Iterator[Loopback]:
+    """A server with an event loop of its own, for runs that have theirs."""
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever)
+    thread.start()
+    server = Loopback(*answers)
+    asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
+    yield server
+    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
+    loop.call_soon_threadsafe(loop.stop)
+    thread.join()
+
+
+def test_a_raised_budget_goes_on_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every answer is billed 0.1 dollars; a call may cost 0.2 at most."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with serving(chat("Thought: I know.\nAction: finish[X]", 0, 1000)) as server:
+        lm = ["lm=openai", "lm.model=m", f"lm.base_url={server.url}", "lm.max_new_tokens=2000", "task.limit=6"]
+        lm += ["+lm.prices.m.input=0", "+lm.prices.m.output=100"]
+        first = evaluate(tmp_path, *lm, "lm.budget_usd=0.35", "lm.concurrency=1")
+        assert (first["endings"], round(first["cost_usd"], 6)) == ({"budget": 4, "finish": 2}, 0.2)
+        assert evaluate(tmp_path, *lm, "lm.budget_usd=0.35", "lm.concurrency=1") == first
+        assert len(server.requests) == 2
+        second = evaluate(tmp_path, *lm, "lm.budget_usd=0.55", "lm.concurrency=1")
+        assert (second["endings"], round(second["cost_usd"], 6)) == ({"budget": 2, "finish": 4}, 0.4)
+        third = evaluate(tmp_path, *lm)
+        assert (third["n"], third["endings"], len(server.requests)) == (6, {"finish": 6}, 6)
 
 
 COT = ["method=cot", "task.split=train", "task.limit=200"]

@@ -72,6 +72,7 @@ class OpenAI:
         timeout_s: float = 120.0,
         max_retries: int = 6,
         budget_usd: float | None = None,
+        spent_usd: float = 0.0,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         api_key_env: str = "OPENAI_API_KEY",
         clock: Callable[[], float] = time.monotonic,
@@ -89,7 +90,7 @@ class OpenAI:
         if budget_usd is not None:
             _check_budget(model, prices or {}, max_tokens_key in self._omit)
         self._price = _price(model, prices or {})
-        self._budget = Budget(math.inf if budget_usd is None else budget_usd)
+        self._budget = Budget(math.inf if budget_usd is None else budget_usd, spent_usd)
         self._gate = Gate(concurrency)
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep

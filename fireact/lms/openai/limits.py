@@ -106,10 +106,13 @@ class Rate:
 
 
 class Budget:
-    """Never more than ``usd`` US dollars: a call sets its highest possible price aside before it is made."""
+    """Never more than ``usd`` US dollars: a call sets its highest possible price aside before it is made.
 
-    def __init__(self, usd: float) -> None:
-        self.usd, self.spent = usd, 0.0
+    ``spent`` is what went before.
+    """
+
+    def __init__(self, usd: float, spent: float = 0.0) -> None:
+        self.usd, self.spent = usd, spent
         self._aside: list[float] = []
         self._settled = asyncio.Condition()
 
