@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from tests.reporting.grids import PROMPTED, TUNED, Maker
-
 from fireact.reporting.choices import NOTE, choice_rows
 from fireact.reporting.rows import read_rows
+from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 IO, COT = {**PROMPTED, "acting": "io"}, {**PROMPTED, "acting": "cot"}
 REFLEXION = {**TUNED, "method": "reflexion"}

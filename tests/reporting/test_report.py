@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from tests.reporting.grids import PROMPTED, TUNED, Maker
-
 from fireact.reporting.grid import read_grid
 from fireact.reporting.report import main, write_report
+from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
 def maker(folder) -> Maker:

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 from fireact.reporting.rows import read_rows
+from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
 def test_seeds_are_averaged_per_question_and_a_silent_run_has_no_rounds(tmp_path):
