@@ -19,6 +19,7 @@ def test_a_report_is_tables_figures_and_a_page_made_alike_every_time(tmp_path, c
     names = [f"multi_method{end}" for end in (".md", ".csv", ".png", ".svg", "-rounds.png", "-rounds.svg")]
     paths = [tmp_path / name for name in [*names, "report.html"]]
     assert capsys.readouterr().out.splitlines() == [str(path) for path in paths]
+    assert paths[-1].read_text(encoding="utf-8").count("data:image/svg+xml") == 2
     before = [path.read_bytes() for path in paths]
     assert read_grid(tmp_path) == grid and write_report(grid, tmp_path) == paths
     assert [path.read_bytes() for path in paths] == before
