@@ -57,3 +57,7 @@ def _write_texts(table: Table, command: str, stem: Path, pictures: Sequence[Path
     except OSError as error:
         raise StorageError(f"{error.filename} can't be written ({error.strerror}); mend its folder") from None
     return list(files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
