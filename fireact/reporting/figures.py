@@ -16,7 +16,7 @@ def draw(results: Results, stem: Path) -> list[Path]:
     """Write ``stem`` .png and .svg, and where the layout has a histogram ``stem``-rounds .png and .svg.
 
     Returns:
-        The paths, PNGs before SVGs; none without results.
+        The paths, each PNG before its SVG; none without results.
 
     Raises:
         StorageError: a file can't be written.

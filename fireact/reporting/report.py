@@ -40,8 +40,9 @@ def write_report(grid: Grid, folder: Path) -> list[Path]:
     table = table_of(results)
     stem = folder / re.sub(r"[^\w.=+-]+", "_", grid.experiment)
     figures = draw(results, stem)
-    texts = _write_texts(table, grid.command, stem, [path for path in figures if path.suffix == ".png"])
-    return [*texts, *figures, write_page(grid, folder, table.title, [table], figures)]
+    pngs, svgs = ([path for path in figures if path.suffix == kind] for kind in (".png", ".svg"))
+    texts = _write_texts(table, grid.command, stem, pngs)
+    return [*texts, *figures, write_page(grid, folder, table.title, [table], svgs)]
 
 
 def _write_texts(table: Table, command: str, stem: Path, pictures: Sequence[Path]) -> list[Path]:
@@ -56,3 +57,7 @@ def _write_texts(table: Table, command: str, stem: Path, pictures: Sequence[Path
     except OSError as error:
         raise StorageError(f"{error.filename} can't be written ({error.strerror}); mend its folder") from None
     return list(files)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

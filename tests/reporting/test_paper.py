@@ -20,9 +20,9 @@ def values(experiment: str, measure: str = "em") -> list[float]:
 def test_every_number_of_the_paper_is_there():
     sources = [number.source for number in paper.published()]
     assert {source: sources.count(source) for source in sources} == {
-        "Table 1": 6, "Table 2": 12, "Table 3": 12, "Table 9": 15, "Figure 3": 24, "Tables 4 and 10": 37, "Figure 4": 24,
-        "Table 5": 22, "Table 11": 6, "Table 12": 4, "Table 13": 16, "Table 14": 15, "Figure 7": 16, "Table 15": 6,
-        "released run, recomputed": 5,
+        "Table 1": 6, "Table 2": 12, "Table 3": 12, "Table 9": 15, "Figure 3": 24, "Tables 4 and 10": 37,
+        "Figure 4": 24, "Table 5": 22, "Table 11": 6, "Table 12": 4, "Table 13": 16,
+        "Table 14": 15, "Figure 7": 16, "Table 15": 6, "released run, recomputed": 5,
     }
     assert values("finetuning") == [14.8, 26.2, 21.2, 34.4, 17.4, 27.8, 20.8, 29.0, 22.2, 27.8, 31.4, 39.2]
     assert values("epochs", "f1") == [49.3, 53.2, 52.3, 54.4, 53.9, 52.3, 50.5, 52.1]
@@ -34,7 +34,7 @@ def test_every_experiment_has_a_layout_numbers_and_footnotes(experiment):
     layout = layout_of(experiment)
     assert layout.title.startswith(("Table", "Figure")) and layout.found and layout.reference
     assert any(experiment in number.experiments for number in paper.published())
-    assert "The paper's temperatures differ between its text, its file names and its code." in paper.footnotes(experiment)
+    assert any(note.startswith("The paper's temperatures differ") for note in paper.footnotes(experiment))
 
 
 def test_a_sweep_of_ones_own_has_a_plain_layout_and_no_footnotes():
@@ -83,7 +83,8 @@ def test_the_like_of_a_row_is_one_number_a_backbone_the_first_table_first():
         ("multi_method", {**FIREACT, "backbone": "gpt35", "method": "react_cot"}, [1.6, 1.8]),
         ("multi_method", {**HOTPOTQA, "backbone": "gpt35", "acting": "oracle"}, [12.6]),
         ("robustness", {**FIREACT, "backbone": "gpt35", "search": "noise_none"}, [-5.6, -5.6]),
-        ("observation_mask", {**FIREACT, "backbone": "llama2_13b", "method": "react_cot", "loss_on": "targets"}, [-5.4]),
+        ("observation_mask",
+         {**FIREACT, "backbone": "llama2_13b", "method": "react_cot", "loss_on": "targets"}, [-5.4]),
         ("few_shot_transfer",
          {"backbone": "llama2_7b", "task": "bamboogle", "acting": "react", "method": "react", "data": "hotpotqa",
           "search": "plain", "adapter": "lora"}, [24.0]),

@@ -1,8 +1,14 @@
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 from fireact.reporting.grid import read_grid
 from fireact.reporting.report import main, write_report
 from tests.reporting.grids import PROMPTED, TUNED, Maker
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def maker(folder) -> Maker:
@@ -19,6 +25,7 @@ def test_a_report_is_tables_figures_and_a_page_made_alike_every_time(tmp_path, c
     names = [f"multi_method{end}" for end in (".md", ".csv", ".png", ".svg", "-rounds.png", "-rounds.svg")]
     paths = [tmp_path / name for name in [*names, "report.html"]]
     assert capsys.readouterr().out.splitlines() == [str(path) for path in paths]
+    assert paths[-1].read_text(encoding="utf-8").count("data:image/svg+xml") == 2
     before = [path.read_bytes() for path in paths]
     assert read_grid(tmp_path) == grid and write_report(grid, tmp_path) == paths
     assert [path.read_bytes() for path in paths] == before
@@ -52,7 +59,9 @@ def test_a_report_of_nothing_but_failures_says_why(tmp_path):
     assert "no weights; choose another backbone" in paths[0].read_text(encoding="utf-8")
 
 
-def test_a_folder_without_a_grid_is_one_sentence(tmp_path, capsys):
-    assert main([str(tmp_path)]) == 1
+def test_a_folder_without_a_grid_is_one_sentence(tmp_path):
+    command = [sys.executable, "-m", "fireact.reporting.report", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     path = tmp_path / "grid.json"
-    assert capsys.readouterr().err == f"{path} is missing; run the command that makes it to its end first\n"
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"{path} is missing; run the command that makes it to its end first\n"
