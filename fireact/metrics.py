@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
+_BLOCK = 1_000_000  # counts drawn at once
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
@@ -42,7 +43,9 @@ def bootstrap_ci95(values: Sequence[float], seed: int = 0, resamples: int = 10_0
     """
     if not values:
         return 0.0, 0.0
-    rng = np.random.default_rng(seed)
-    counts = rng.multinomial(len(values), np.full(len(values), 1 / len(values)), size=resamples)
-    low, high = np.quantile(counts @ np.asarray(values, dtype=float) / len(values), [0.025, 0.975])
+    rng, n, even = np.random.default_rng(seed), len(values), np.full(len(values), 1 / len(values))
+    block = max(1, _BLOCK // n)  # of resamples, so that memory does not grow with the questions
+    sizes = [min(block, resamples - done) for done in range(0, resamples, block)]
+    means = [rng.multinomial(n, even, size=size) @ np.asarray(values, dtype=float) / n for size in sizes]
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
     return float(low), float(high)
