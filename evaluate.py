@@ -9,7 +9,7 @@ from __future__ import annotations
 from fireact import app, sweep
 
 
-@app.main("evaluate", sweep.conclude(sweep.acted))
+@app.main("evaluate", sweep.table_of(sweep.acted))
 def evaluate(cfg: app.Config) -> float:
     """Act, score and write; returns exact match (a fraction)."""
     return float(sweep.evaluate(cfg)["em"])

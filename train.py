@@ -13,7 +13,7 @@ from fireact import app, runs, sweep
 from fireact.dashboard import opened
 
 
-@app.main("train", sweep.conclude(sweep.tuned_and_acted))
+@app.main("train", sweep.table_of(sweep.tuned_and_acted))
 def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
     if cfg.adapter.name == "none":

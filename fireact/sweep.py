@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from fireact.app import Config, build, compose, resolved
-from fireact.app.command import FAILED, Sweep
+from fireact.app.command import FAILED, Begin, Sweep
 from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
-from fireact.reporting.grid import METRICS, Cell, Grid
+from fireact.reporting.grid import GRID, METRICS, Cell, Grid
 
-_FEW_SHOT_FREE = "fireact"
+_UNPROMPTED = "fireact"  # the method that has no few-shot prompt
 
 
 @dataclass(frozen=True)
@@ -107,29 +107,33 @@ def acted(cells: Sequence[Config]) -> Iterator[Cell]:
         yield Cell(axes, Path(cfg.run_dir), Path(cfg.tuned).parent if cfg.tuned else None)
 
 
-def conclude(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Callable[[Sweep], None]:
-    """What ends a sweep: ``grid.json``, tables, figures and the page of the cells that ``cells_of`` finds in it."""
+def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
+    """Lets a sweep end in ``grid.json``, a table, figures and the page of the cells that ``cells_of`` finds in it.
 
-    def conclude(sweep: Sweep) -> None:
-        from fireact import runs
-        from fireact.reporting.grid import GRID
-        from fireact.reporting.report import write_report
-        from fireact.reporting.results import results_of
-        from fireact.reporting.tables import table_of
+    They are looked for before the first cell runs, so that nothing is paid for where that is a mistake.
+    """
 
-        unique = {cell.run: cell for cell in cells_of(sweep.cells)}
-        grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, unique.values())))
-        sweep.folder.mkdir(parents=True, exist_ok=True)
-        runs.write_json(sweep.folder / GRID, grid.to_json())
-        for path in write_report(grid, sweep.folder):
-            print(path)
-        logger = sweep.cells[0].logger
-        if logger and "folder" in logger:  # a dashboard
-            board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
-            with opened(board, {"command": sweep.command}, "report") as dashboard:
-                dashboard.table(table_of(results_of(grid)))
+    def begin(sweep: Sweep) -> Callable[[], None]:
+        cells = {cell.run: cell for cell in cells_of(sweep.cells)}
+        return lambda: _conclude(sweep, list(cells.values()))
 
-    return conclude
+    return begin
+
+
+def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:
+    from fireact import runs
+    from fireact.reporting import report, results, tables
+
+    grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
+    sweep.folder.mkdir(parents=True, exist_ok=True)
+    runs.write_json(sweep.folder / GRID, grid.to_json())
+    for path in report.write_report(grid, sweep.folder):
+        print(path)
+    logger = sweep.cells[0].get("logger")
+    if logger and "folder" in logger:  # a dashboard
+        board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
+        with opened(board, {"command": sweep.command}, "report") as dashboard:
+            dashboard.table(tables.table_of(results.results_of(grid)))
 
 
 def _points(cfg: Config, methods: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -146,7 +150,7 @@ def _tuned(cfg: Config, method: str, task: str, search: str) -> Evaluation:
 
 def _prompted(cfg: Config, method: str, task: str, search: str) -> Evaluation:
     """Greedy and untuned, it is the same for every seed and tuning."""
-    if method == _FEW_SHOT_FREE:
+    if method == _UNPROMPTED:
         raise ConfigError(f"act.prompted={method} has no few-shot prompt; name io, cot, react or reflexion")
     backbone = {key: value for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"}
     name = file_name(cfg.backbone.name, "".join(f"-{k}@{v}" for k, v in backbone.items() if k != "backbone"))

@@ -40,12 +40,16 @@ class Sweep:
     cells: Sequence[DictConfig]
 
 
-def main(config_name: str, conclude: Callable[[Sweep], None] | None = None) -> Callable[[Script], Callable[[], None]]:
+Begin = Callable[[Sweep], Callable[[], None]]
+
+
+def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Callable[[], None]]:
     """Turn ``def script(cfg)`` into a command composed from ``conf/<config_name>.yaml``.
 
     A user's mistake ends it with one sentence on stderr and exit code 1, Ctrl-C with 130. In a sweep every cell is
-    composed before the first runs, a cell that fails leaves its sentence in its folder while the others still run,
-    and ``conclude`` makes something of them all at the end. Outside of a sweep a bug of ours keeps its stack trace.
+    composed before the first runs, and a cell that fails leaves its sentence in its folder while the others still run;
+    ``begin`` may refuse the sweep before it starts, and returns what is to be done at its end. Outside of a sweep a bug
+    of ours keeps its stack trace.
     """
 
     def decorate(script: Script) -> Callable[[], None]:
@@ -58,11 +62,12 @@ def main(config_name: str, conclude: Callable[[Sweep], None] | None = None) -> C
             cells, planned = _Cells(script), []
             with cells.interruptible(), cells.reported():
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
-                planned = plan(config_name, arguments) if conclude else []
+                planned = plan(config_name, arguments) if begin else []
                 cells.total = len(planned)
+                end = begin(_sweep(planned, arguments)) if planned and begin else None
                 hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
-                if planned and conclude:
-                    conclude(_sweep(planned, arguments))
+                if end:
+                    end()
             sys.exit(cells.summary(planned))
 
         return command
