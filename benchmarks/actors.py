@@ -59,9 +59,9 @@ def said(trajectory: Trajectory) -> Facts:
 
 
 def main(name: str, *overrides: str) -> None:
-    seat, cfg = Seat(), app.compose("evaluate", overrides)
-    node = dict(cfg.lm, _target_=f"{__name__}.OneAtATime") if name == "theirs" else cfg.lm
-    lm, questions = app.build(node), app.build(cfg.task).questions()
+    baseline = [f"lm._target_={__name__}.OneAtATime"] if name == "theirs" else []
+    seat, cfg = Seat(), app.compose("evaluate", [*overrides, *baseline])
+    lm, questions = app.build(cfg.lm), app.build(cfg.task).questions()
     seat.ready()
     trajectories = act(lm, cfg, questions)
     texts = {id: words for trajectory in trajectories for id, words in said(trajectory).items()}
