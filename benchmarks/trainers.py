@@ -18,11 +18,11 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Callback
-from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn import functional as F
 from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
+from benchmarks.arithmetic import arithmetic, matrix_rate
 from benchmarks.turns import Facts, Seat
 from fireact import app
 from fireact.backbone import trainable_parameters
@@ -217,33 +217,10 @@ def _arguments(bout: Bout) -> dict[str, Any]:
 def matrix(bout: Bout) -> None:
     """The products of one forward and backward pass through the frozen layers, and nothing else."""
     model = bout.model()
-    tokens, shapes = bout.cfg.micro_batch_tokens, _shapes(model)
     bout.seat.ready()
     for _ in range(bout.steps):
-        seconds = sum(count * _product_seconds(tokens, *shape) for shape, count in shapes.items())
-        flops = sum(4 * tokens * rows * columns * count for (rows, columns), count in shapes.items())
-        bout.seat.done(flops_per_s=flops / seconds, arithmetic=arithmetic(bout.rows, model))
-
-
-def _shapes(model: nn.Module) -> dict[tuple[int, int], int]:
-    """(out, in) of the frozen layers that carry an adapter, and how many there are of each."""
-    shapes: dict[tuple[int, int], int] = {}
-    for layer in model.modules():
-        if isinstance(layer, LoraLayer):
-            shape = layer.out_features, layer.in_features
-            shapes[shape] = shapes.get(shape, 0) + 1
-    return shapes
-
-
-def _product_seconds(tokens: int, out: int, width: int, times: int = 8) -> float:
-    """Seconds of x Wᵀ and of g W."""
-    x, g, weight = torch.randn(tokens, width), torch.randn(tokens, out), torch.randn(out, width)
-    F.linear(x, weight)
-    started = time.perf_counter()
-    for _ in range(times):
-        F.linear(x, weight)
-        g @ weight
-    return (time.perf_counter() - started) / times
+        rate = matrix_rate(model, bout.cfg.micro_batch_tokens, torch.float32)
+        bout.seat.done(flops_per_s=rate, arithmetic=arithmetic(bout.rows, model))
 
 
 CONTENDERS: dict[str, Callable[[Bout], None]] = {
@@ -261,25 +238,6 @@ ADAPTERS = {
     "ours, QLoRA": ["adapter=qlora", "adapter.dequantize_once=false"],
     "ours, QLoRA de-quantised once": ["adapter=qlora", "adapter.dequantize_once=true"],
 }
-
-
-def arithmetic(rows: list[Row], model: nn.Module) -> float:
-    """Floating-point operations that tuning on ``rows`` once takes; see ``training.py``."""
-    tokens, targets = sum(map(len, rows)), sum(int(row.targets[1:].sum()) for row in rows)
-    frozen = adapter = 0
-    for name, layer in model.named_modules():
-        if isinstance(layer, LoraLayer):
-            first = ".layers.0.self_attn." in name and "o_proj" not in name  # its input needs no gradient
-            rank, width, out = layer.r["default"], layer.in_features, layer.out_features
-            frozen += (2 if first else 4) * width * out
-            adapter += 6 * rank * (width + out) - (2 * rank * width if first else 0)
-    head = model.get_output_embeddings().weight.numel()
-    config = model.config
-    width = config.num_hidden_layers * config.num_attention_heads * (
-        getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    )
-    attention = sum(7 * len(row) ** 2 * width for row in rows)  # 2 forward, 5 backward, over the half that is seen
-    return tokens * (frozen + adapter) + targets * 4 * head + attention
 
 
 def main(name: str, plan_path: str, out: str) -> None:
