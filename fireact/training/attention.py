@@ -14,6 +14,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from fireact.errors import ConfigError
+
 _NAME = "one_trajectory_at_a_time"
 
 
@@ -30,9 +32,15 @@ def packed_mask(model: nn.Module, position_ids: torch.Tensor) -> torch.Tensor | 
     """What to call ``model`` with as ``attention_mask`` for packed trajectories with ``position_ids`` (1, T).
 
     Their n lengths as (1, 1, 1, n), which transformers hands on to every layer because a mask of four dimensions counts
-    as made; None for a model that has to be shown the trajectories by their positions alone.
+    as made; None for a model that transformers shows the trajectories by their positions.
+
+    Raises:
+        ConfigError: nothing would keep the trajectories apart.
     """
     config: Any = model.config
+    if not model._supports_attention_backend:
+        raise ConfigError("packing=true needs a backbone whose attention transformers itself computes; this one's own "
+                          "code would let trajectories see each other, so set packing=false")
     if config._attn_implementation != _NAME:
         return None
     starts = (position_ids[0] == 0).nonzero().flatten().cpu()

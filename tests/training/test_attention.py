@@ -8,6 +8,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralFo
 
 from fireact.backbone import trainable_parameters
 from fireact.data.batches import StepBatches
+from fireact.errors import ConfigError
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.module import summed_loss
 from tests.training.tiny_runs import LORA, make_rows
@@ -66,3 +67,11 @@ def test_how_it_attended_is_not_saved(tmp_path):
     attend_by_trajectory(model)
     model.save_pretrained(tmp_path)
     assert LlamaForCausalLM.from_pretrained(tmp_path).config._attn_implementation == "sdpa"
+
+
+def test_a_model_that_could_not_keep_trajectories_apart_is_refused():
+    model = LlamaForCausalLM(LlamaConfig(**SIZES))
+    model._supports_attention_backend = False
+    attend_by_trajectory(model)
+    with pytest.raises(ConfigError, match="set packing=false"):
+        summed_loss(model, pack())
