@@ -93,11 +93,11 @@ def config(folder: Path, *overrides: str) -> Any:
 
 
 def lora(scale: Scale, folder: Path, steps: int) -> Facts:
-    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora"))
+    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora", f"optim.max_steps={steps}"))
 
 
 def qlora(scale: Scale, folder: Path, steps: int) -> Facts:
-    cfg = config(folder, "adapter=qlora", "optim.gradient_checkpointing=true")
+    cfg = config(folder, "adapter=qlora", "optim.gradient_checkpointing=true", f"optim.max_steps={steps}")
     return _tune(scale, steps, folder / "qlora", scale.qlora_pack, cfg)
 
 
