@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from fireact.metrics import bootstrap_ci95, exact_match, f1_score, normalize_answer
@@ -53,3 +55,13 @@ def test_interval_is_reproducible_ordered_and_about_the_normal_width() -> None:
 @pytest.mark.parametrize(("values", "interval"), [([], (0.0, 0.0)), ([1.0] * 7, (1.0, 1.0)), ([0.0], (0.0, 0.0))])
 def test_interval_of_nothing_or_of_equal_scores_is_a_point(values: list[float], interval: tuple[float, float]) -> None:
     assert bootstrap_ci95(values) == pytest.approx(interval)
+
+
+def test_an_interval_takes_the_memory_of_its_distinct_scores() -> None:
+    values = [i % 3 / 2 for i in range(100_000)]
+    tracemalloc.start()
+    low, high = bootstrap_ci95(values)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 2**23
+    assert (low, high) == pytest.approx((0.5 - 0.00253, 0.5 + 0.00253), abs=2e-4)  # 1.96 σ / √n, σ² = 1/6

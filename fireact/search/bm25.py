@@ -16,6 +16,7 @@ import numpy as np
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
 from fireact.search.base import NOTHING
+from fireact.search.mapped import open_mapped
 
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
@@ -36,23 +37,37 @@ class BM25:
     """Searches ``corpus``: an object with documents, or the path of a JSONL file whose rows have a title and a text.
 
     ``k`` is how many documents an answer quotes, ``words`` the most words it quotes of each, ``title_weight`` how many
-    times a title counts as part of its text. The index is built at the first search.
+    times a title counts as part of its text. The index is built at the first search; that of a file is kept below
+    ``cache_dir``, if one is given, and mapped from there, so that neither it nor the documents take memory.
 
     Raises:
         ConfigError: there is no corpus.
         DataError: the file is missing or a row is not of that form; the message names the line.
+        StorageError: ``cache_dir`` can't be written.
     """
 
-    def __init__(self, corpus: Corpus | str | Path | None, k: int = 1, words: int = 40, title_weight: int = 2) -> None:
+    def __init__(
+        self,
+        corpus: Corpus | str | Path | None,
+        k: int = 1,
+        words: int = 40,
+        title_weight: int = 2,
+        cache_dir: str | Path | None = None,
+    ) -> None:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")
-        if isinstance(corpus, str | Path):
+        self._k, self._words, self._title_weight = k, words, title_weight
+        if not isinstance(corpus, str | Path):
+            corpus_name, self._source = corpus.name, lambda: list(corpus.documents())
+        elif cache_dir is None:
             documents = list(read_documents(Path(corpus)))
             corpus_name, self._source = Path(corpus).stem, lambda: documents
         else:
-            corpus_name, self._source = corpus.name, lambda: list(corpus.documents())
+            corpus_name = _existing(Path(corpus)).stem
+            self._documents, self._index = open_mapped(
+                Path(corpus), Path(cache_dir), f"title_weight={title_weight}", _document, self._indexed
+            )
         self.name = f"bm25[{corpus_name}] k={k}"
-        self._k, self._words, self._title_weight = k, words, title_weight
 
     async def search(self, query: str) -> str:
         """See ``SearchTool``. Documents of equal score come in the order of the corpus."""
@@ -64,13 +79,16 @@ class BM25:
         """See ``SearchTool``; there is nothing to release."""
 
     @cached_property
-    def _documents(self) -> list[Document]:
+    def _documents(self) -> Sequence[Document]:
         return self._source()
 
     @cached_property
     def _index(self) -> bm25s.BM25:
+        return self._indexed(self._documents)
+
+    def _indexed(self, documents: Iterable[Document]) -> bm25s.BM25:
         index = bm25s.BM25()
-        texts = [f"{(document.title + ' ') * self._title_weight}{document.text}" for document in self._documents]
+        texts = [f"{(document.title + ' ') * self._title_weight}{document.text}" for document in documents]
         index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
         return index
 
@@ -90,14 +108,18 @@ def read_documents(path: Path) -> Iterator[Document]:
     Raises:
         DataError: the file is missing, empty or malformed.
     """
-    if not path.is_file():
-        raise DataError(f"{path} does not exist; search.corpus needs a JSONL file of title and text")
-    number = 0
-    with path.open(encoding="utf-8") as lines:
+    with _existing(path).open(encoding="utf-8") as lines:
         for number, line in enumerate(lines, start=1):
             yield _document(line, f"{path}, line {number}")
-    if not number:
+
+
+def _existing(path: Path) -> Path:
+    """``path``, if a file with something in it is there."""
+    if not path.is_file():
+        raise DataError(f"{path} does not exist; search.corpus needs a JSONL file of title and text")
+    if not path.stat().st_size:
         raise DataError(f"{path} is empty; search.corpus needs a JSONL file of title and text")
+    return path
 
 
 def _document(line: str, where: str) -> Document:

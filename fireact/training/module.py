@@ -25,6 +25,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from fireact.backbone import trainable_parameters
 from fireact.data.batches import IGNORED, MicroBatch
 from fireact.errors import ModelError
+from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.optim import Optim
 from fireact.training.rng import rng_state, set_rng_state
 
@@ -48,10 +49,11 @@ def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
     """
     is_label = batch.labels[:, 1:] != IGNORED
     positions = F.pad(is_label, (0, 1)).flatten().nonzero().squeeze(1)
+    packed = batch.attention_mask is None
     with _logits_at(positions, model):
         logits = model(
             input_ids=batch.input_ids,
-            attention_mask=batch.attention_mask,
+            attention_mask=packed_mask(model, batch.position_ids) if packed else batch.attention_mask,
             position_ids=batch.position_ids,
             use_cache=False,
         ).logits
@@ -98,6 +100,7 @@ class Tuner(lightning.LightningModule):
         self._rng: dict[str, Any] | None = None
         self._last_step_end = 0.0
         self._validation = torch.zeros(2, dtype=torch.float64)
+        attend_by_trajectory(model)
         if optim.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
 

@@ -6,9 +6,10 @@ import asyncio
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from fireact.errors import ConfigError, DataError
+from fireact.errors import ConfigError, DataError, StorageError
 from fireact.records import Document
 from fireact.search.bm25 import BM25, snippet
 
@@ -78,6 +79,40 @@ def test_a_file_of_titles_and_texts_is_a_corpus(tmp_path: Path) -> None:
     assert ask(BM25(str(path)), "Millbeck engineer") == BUILDER.text
 
 
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    path = tmp_path / "corpus.jsonl"
+    rows = ({"title": d.title, "text": d.text + " Ünïcode."} for d in (BRIDGE, BUILDER, PLANET, METAL))
+    path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def test_an_index_on_disk_answers_like_one_in_memory(corpus: Path, tmp_path: Path) -> None:
+    in_memory = BM25(corpus, k=2)
+    for _ in range(2):  # made, then found
+        mapped = BM25(corpus, k=2, cache_dir=tmp_path / "cache")
+        assert isinstance(mapped._index.scores["data"], np.memmap)
+        assert len(mapped._documents) == 4
+        for query in ("Long Arch", "ann orr", "mercury metal", "ünïcode", "zebra"):
+            assert ask(mapped, query) == ask(in_memory, query)
+    assert len(list((tmp_path / "cache").iterdir())) == 1
+
+
+def test_another_content_or_weight_gets_an_index_of_its_own(corpus: Path, tmp_path: Path) -> None:
+    BM25(corpus, cache_dir=tmp_path / "cache")
+    BM25(corpus, cache_dir=tmp_path / "cache", title_weight=1)
+    corpus.write_text('{"title": "Quagga", "text": "zebra"}\n')
+    assert ask(BM25(corpus, cache_dir=tmp_path / "cache"), "zebra") == "Quagga: zebra"
+    assert len(list((tmp_path / "cache").iterdir())) == 3
+
+
+def test_an_index_that_cannot_be_kept_is_named(corpus: Path, tmp_path: Path) -> None:
+    (tmp_path / "cache").write_text("in the way")
+    with pytest.raises(StorageError, match="can't be written to .*; free space or choose another cache_dir"):
+        BM25(corpus, cache_dir=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(("text", "message"), [
     ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
     ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
@@ -85,11 +120,11 @@ def test_a_file_of_titles_and_texts_is_a_corpus(tmp_path: Path) -> None:
     ("not json\n", r"corpus.jsonl, line 1: expected"),
     ("", r"corpus.jsonl is empty"),
 ])
-def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str, cached: bool) -> None:
     path = tmp_path / "corpus.jsonl"
     path.write_text(text)
     with pytest.raises(DataError, match=message):
-        BM25(path)
+        BM25(path, cache_dir=tmp_path / "cache" if cached else None)
 
 
 def test_a_missing_file_and_no_corpus_at_all_are_named(tmp_path: Path) -> None:

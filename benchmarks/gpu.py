@@ -1,0 +1,274 @@
+"""Tuning and acting with random weights of Llama-2-7B's shape on one CUDA card: rates, memory, and what they are worth.
+
+    python benchmarks/gpu.py [--toy] [--steps N] [--folder DIR]
+
+Needs no download: weights, tokens and trajectories (lengths and targets like HotpotQA's) are drawn. DIR (a temporary
+folder by default) takes 14 GB of weights. --toy does all of it at a size that a CPU manages in a minute. Every part is
+a process of its own:
+
+LoRA      bfloat16, packs of 4,096 tokens, against the card's rate of bare bfloat16 products of the same shapes
+QLoRA     NF4 double-quantised, gradient checkpointing, packs of 2,048 tokens
+paper     the paper's released recipe on transformers' Trainer: 8-bit base, fp16, 16 rows padded, cut at 512 tokens,
+          the whole text learnt, logits everywhere
+acting    dialogues of three turns behind a shared prompt of 1,200 tokens: batched by so many, and one at a time with
+          transformers' generate and the whole prompt at every round
+parity    logits of the tuned adapter merged and not merged
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.turns import Facts, table  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Scale:
+    """The model's and the load's size."""
+
+    model: dict[str, int]
+    lora_pack: int
+    qlora_pack: int
+    shared: int  # tokens of the few-shot prompt
+    batches: tuple[int, ...]
+
+
+LLAMA2_7B = Scale(
+    dict(vocab_size=32_000, hidden_size=4096, intermediate_size=11_008, num_hidden_layers=32, num_attention_heads=32,
+         num_key_value_heads=32), 4096, 2048, 1200, (1, 4, 16, 32),
+)
+TOY = Scale(
+    dict(vocab_size=500, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
+         num_key_value_heads=4), 1024, 512, 100, (1, 4),
+)
+
+
+def weights(scale: Scale, folder: Path, steps: int) -> Facts:
+    """A model folder with a tokenizer that is never asked for more than its special tokens."""
+    from tokenizers import Tokenizer, models
+    from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
+
+    words = Tokenizer(models.WordLevel({"<unk>": 0, "</s>": 1}, unk_token="<unk>"))
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, eos_token="</s>", pad_token="<unk>")
+    tokenizer.save_pretrained(folder / "model")
+    with torch.device(_device()):
+        model = LlamaForCausalLM._from_config(LlamaConfig(**scale.model, eos_token_id=1), dtype=_dtype())
+    model.save_pretrained(folder / "model")
+    return {}
+
+
+def rows(scale: Scale, count: int) -> list[Any]:
+    from fireact.data.rows import Row
+
+    generator = torch.Generator().manual_seed(0)
+    lengths = torch.randn(count, generator=generator).mul(0.38).add(5.4).exp().clamp(100, 500).int().tolist()
+    drawn = []
+    for number, length in enumerate(lengths):
+        ids = torch.randint(2, scale.model["vocab_size"], (length,), generator=generator, dtype=torch.int32)
+        targets = torch.arange(length) % 100 >= 45  # turns of 55 tokens after observations of 45
+        drawn.append(Row(str(number), ids, targets))
+    return drawn
+
+
+def config(folder: Path, *overrides: str) -> Any:
+    from fireact import app
+
+    place = [f"backbone.path={folder}/model", f"run_dir={folder}/run", f"trainer={_trainer()}", "packing=true"]
+    return app.compose("train", ["backbone=llama2_7b", "data=hotpotqa", *place, *overrides])
+
+
+def lora(scale: Scale, folder: Path, steps: int) -> Facts:
+    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora", f"optim.max_steps={steps}"))
+
+
+def qlora(scale: Scale, folder: Path, steps: int) -> Facts:
+    cfg = config(folder, "adapter=qlora", "optim.gradient_checkpointing=true", f"optim.max_steps={steps}")
+    return _tune(scale, steps, folder / "qlora", scale.qlora_pack, cfg)
+
+
+def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
+    """One pack an optimizer step, so that every step's time is a pack's."""
+    import lightning
+    from lightning.pytorch.callbacks import Callback
+
+    from benchmarks.arithmetic import arithmetic, matrix_rate
+    from fireact import app
+    from fireact.data.module import TrajectoryModule
+    from fireact.training.fit import fit
+
+    rates: list[float] = []
+
+    class Rates(Callback):
+        def on_train_batch_end(self, trainer: Any, tuner: Any, *_: Any) -> None:
+            rates.append(tuner.metrics["tokens_per_s"])
+
+    def trainer(callbacks: list[Any], **options: Any) -> lightning.Trainer:
+        made: lightning.Trainer = app.build(cfg.trainer)(callbacks=[*callbacks, Rates()], **options)
+        return made
+
+    backbone, adapter = app.build(cfg.backbone), app.build(cfg.adapter)
+    per_step = max(1, pack // 260)
+    drawn = rows(scale, per_step * steps)
+    data = TrajectoryModule(drawn, backbone.tokenizer(), per_step, pack, packing=True)
+    results = fit(backbone, adapter, data, app.build(cfg.optim), trainer, out)
+    model = adapter.apply(backbone)
+    share = arithmetic(drawn, model) / sum(map(len, drawn)) / matrix_rate(model, pack, _dtype())
+    rate = statistics.median(rates[1:])
+    return {"tokens_per_s": rate, "share": rate * share, "memory": results["peak_memory_bytes"]}
+
+
+def paper(scale: Scale, folder: Path, steps: int) -> Facts:
+    from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
+
+    from benchmarks.trainers import CUT_OFF, Bout, Count, TrainerTurns
+    from fireact import app
+
+    class Times:
+        """Stands where ``Seat`` stands, and only takes the time."""
+
+        def __init__(self) -> None:
+            self.rates: list[float] = []
+
+        def ready(self) -> None:
+            self._started = _now()
+
+        def done(self, tokens: int, **_: Any) -> None:
+            self.rates.append(tokens / (_now() - self._started))
+            self._started = _now()
+
+    cfg, times = config(folder, "adapter=qlora", "adapter.quantization=int8"), Times()
+    bout = Bout(cfg, folder / "paper", 16, steps, rows(scale, 16 * steps), times, Count())  # type: ignore[arg-type]
+    model, tokenizer = bout.model(), app.build(cfg.backbone).tokenizer()
+    examples = [{**e, "attention_mask": [1] * len(e["input_ids"])} for e in bout.examples(True, CUT_OFF)]
+    arguments = TrainingArguments(
+        output_dir=str(bout.out), per_device_train_batch_size=16, max_steps=steps, learning_rate=3e-4,
+        save_strategy="no", report_to=[], disable_tqdm=True, fp16=torch.cuda.is_available(),
+        use_cpu=not torch.cuda.is_available(),
+    )
+    collator = DataCollatorForSeq2Seq(tokenizer, model=None, pad_to_multiple_of=8)
+    Trainer(model, arguments, collator, examples, callbacks=[TrainerTurns(bout)]).train()
+    return {"tokens_per_s": statistics.median(times.rates[1:]), "memory": _peak()}
+
+
+def acting(scale: Scale, folder: Path, steps: int) -> Facts:
+    from benchmarks.dialogues import one_at_a_time, questions_per_s
+    from fireact import app
+    from fireact.backbone import load_for_acting
+
+    model = load_for_acting(app.build(config(folder).backbone), str(folder / "lora" / "adapter"))
+    curve = {batch: questions_per_s(model, batch, max(4, 2 * batch), scale.shared) for batch in scale.batches}
+    return {"alone": one_at_a_time(model, 2, scale.shared), "curve": curve, "memory": _peak()}
+
+
+@torch.inference_mode()
+def parity(scale: Scale, folder: Path, steps: int) -> Facts:
+    from fireact import app
+    from fireact.backbone import load_for_acting
+
+    facts, ids = {}, rows(scale, 1)[0].ids.long()[None].to(_device())
+    for kind in ("lora", "qlora"):
+        backbone, adapter = app.build(config(folder).backbone), str(folder / kind / "adapter")
+        merged = load_for_acting(backbone, adapter)(input_ids=ids).logits.float()
+        apart = load_for_acting(backbone, adapter, merge=False)(input_ids=ids).logits.float()
+        same = (merged.argmax(-1) == apart.argmax(-1)).float().mean()
+        facts[kind] = [float((merged - apart).abs().max() / merged.std()), float(same)]
+    return facts
+
+
+def _device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def _trainer() -> str:
+    return "gpu" if torch.cuda.is_available() else "cpu"
+
+
+def _dtype() -> torch.dtype:
+    return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+
+
+def _peak() -> int:
+    from fireact.training.fit import _peak_memory
+
+    return _peak_memory()
+
+
+def _now() -> float:
+    import time
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+PARTS: dict[str, Callable[[Scale, Path, int], Facts]] = {
+    "weights": weights, "LoRA": lora, "QLoRA": qlora, "paper": paper, "acting": acting, "parity": parity,
+}
+
+
+def report(facts: dict[str, Facts]) -> str:
+    """The tables of tuning and of acting."""
+    theirs = facts["paper"]["tokens_per_s"]
+    tuning = [
+        [name, f"{part['tokens_per_s']:.0f}", f"{part['tokens_per_s'] / theirs:.1f}",
+         f"{part['share']:.0%}" if "share" in part else "", f"{part['memory'] / 2**30:.1f}"]
+        for name, part in ((name, facts[name]) for name in ("LoRA", "QLoRA", "paper"))
+    ]
+    alone = facts["acting"]["alone"]
+    curve = [[f"ours, batch {batch}", f"{rate:.3f}", f"{rate / alone:.1f}"]
+             for batch, rate in facts["acting"]["curve"].items()]
+    part = facts["parity"]
+    return "\n\n".join([
+        table(["", "real tokens/s", "times the paper's recipe", "of the matrix rate", "peak memory, GiB"], tuning),
+        f"QLoRA does {facts['QLoRA']['tokens_per_s'] / facts['LoRA']['tokens_per_s']:.0%} of LoRA's tokens/s.",
+        table(["acting", "questions/s", "times one at a time"], [["one at a time", f"{alone:.3f}", "1.0"], *curve]),
+        "Logits of the adapter merged and not: " + "; ".join(
+            f"{kind}: at most {apart:.1e} of their spread apart, the same best token at {same:.1%} of positions"
+            for kind, (apart, same) in part.items()),
+    ])
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--toy", action="store_true")
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--folder", type=Path, help="where the weights are drawn")
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.part:
+        facts = PARTS[arguments.part](TOY if arguments.toy else LLAMA2_7B, arguments.folder, arguments.steps)
+        print(json.dumps(facts))
+        return
+    if not (torch.cuda.is_available() or arguments.toy):
+        sys.exit("no CUDA card here; --toy tries everything at toy size on the CPU")
+    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
+        print(report({part: _elsewhere(part, folder) for part in PARTS}))
+    card = torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU, at toy size"
+    print(f"\n{card}, torch {torch.__version__}, {date.today()}")
+
+
+def _elsewhere(part: str, folder: str) -> Facts:
+    print(part, file=sys.stderr)
+    command = [sys.executable, __file__, *sys.argv[1:], "--part", part, "--folder", folder]
+    said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    facts: Facts = json.loads(said.splitlines()[-1])
+    return facts
+
+
+if __name__ == "__main__":
+    main()
