@@ -93,7 +93,8 @@ def config(folder: Path, *overrides: str) -> Any:
 
 
 def lora(scale: Scale, folder: Path, steps: int) -> Facts:
-    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora", f"optim.max_steps={steps}"))
+    overrides = ["adapter=lora", f"optim.max_steps={steps}"]
+    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, *overrides))
 
 
 def qlora(scale: Scale, folder: Path, steps: int) -> Facts:

@@ -57,7 +57,7 @@ def main() -> None:
     steps = -(-arguments.rows // arguments.batch)
     with tempfile.TemporaryDirectory() as folder:
         plan = Path(folder) / "plan.json"
-        facts = {"overrides": ["data=hotpotqa", *overrides], "steps": steps}
+        facts = {"overrides": ["data=hotpotqa", "packing=true", *overrides], "steps": steps}
         plan.write_text(json.dumps({**facts, "rows": arguments.rows, "batch": arguments.batch}))
         outs = {name: f"{folder}/{number}" for number, name in enumerate(names)}
         python = {name: arguments.python_trl if "TRL" in name else sys.executable for name in names}

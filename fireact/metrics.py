@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _ARTICLES = re.compile(r"\b(a|an|the)\b")
-_BLOCK = 1_000_000  # counts drawn at once
+_BLOCK = 200_000  # counts drawn at once
 _PUNCTUATION = str.maketrans("", "", string.punctuation)
 
 
