@@ -131,7 +131,7 @@ class WandbRun:
             self._run = wandb.init(
                 project=self._project, entity=self._entity, group=self._group or job, job_type=job,
                 name=_short(self._folder.name, 128), id=self._id(), resume="allow", reinit="create_new",
-                dir=self._folder, mode="offline" if self._offline else None, config=without_secrets(config),
+                dir=self._folder.resolve(), mode="offline" if self._offline else None, config=without_secrets(config),
                 settings=wandb.Settings(silent=True, console="off"),
             )  # fmt: skip
         except wandb.Error as error:

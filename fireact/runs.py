@@ -152,7 +152,7 @@ def locked(folder: str | Path) -> Iterator[None]:
     path = Path(folder, ".lock")
     with _writing(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("w")
+        file = path.open("a")
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -12,6 +12,8 @@ import pytest
 from tests.conftest import ROOT
 from tests.wandb_file import written
 
+# What a user's shell has: other tests of this process may have left W&B's service or a rank behind.
+OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith("WANDB_") and "RANK" not in key}
 ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=['lm.max_new_tokens=8']"]
 
 
@@ -24,7 +26,7 @@ def run(tmp_path):
         return subprocess.run(
             [sys.executable, str(ROOT / script), *overrides, *places],
             cwd=tmp_path,
-            env={**os.environ, "OMP_NUM_THREADS": "1", **environment},
+            env={**OUTSIDE, "OMP_NUM_THREADS": "1", **environment},
             capture_output=True,
             text=True,
             timeout=300,

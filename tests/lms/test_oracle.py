@@ -60,7 +60,7 @@ def right(drawn: MiniWiki, question: Question, turns: list[Turn]) -> bool:
 def test_the_shipped_configuration_brings_task_tool_and_teacher_together() -> None:
     files = {"task": "task/miniwiki.yaml", "search": "search/bm25.yaml", "lm": "lm/oracle.yaml"}
     parts = {group: OmegaConf.load(CONF / file) for group, file in files.items()}
-    made = instantiate(OmegaConf.create({**parts, "method": {"name": "react"}, "seed": 0}))
+    made = instantiate(OmegaConf.create({**parts, "method": {"name": "react"}, "seed": 0, "cache_dir": ".cache"}))
     (question,) = task("miniwiki", 1).questions()
     assert made.search.name == "bm25[miniwiki] k=1"
     assert right(made.task, question, act(made.lm, made.search, question))

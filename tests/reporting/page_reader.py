@@ -25,10 +25,12 @@ class Page:
         return self.driver.find_elements(By.CSS_SELECTOR, selector)
 
     def text(self, selector):
-        return self.driver.find_element(By.CSS_SELECTOR, selector).get_attribute("textContent")
+        return self.texts(selector)[0]
 
     def texts(self, selector):
-        return [each.get_attribute("textContent") for each in self.all(selector)]
+        """At one moment: the page may be at work."""
+        every = "return [...document.querySelectorAll(arguments[0])].map(each => each.textContent)"
+        return self.driver.execute_script(every, selector)
 
     def click(self, selector):
         self.driver.find_element(By.CSS_SELECTOR, selector).click()
@@ -43,7 +45,7 @@ class Page:
         self.driver.find_element(By.NAME, name).send_keys(text)
 
     def until(self, condition):
-        WebDriverWait(self.driver, 10, 0.1).until(lambda _: condition())
+        WebDriverWait(self.driver, 30, 0.1).until(lambda _: condition())
 
     def shows(self, trajectories):
         """Wait until just these pass the filters, and the first of them is open."""
@@ -51,8 +53,8 @@ class Page:
         share = f" · {right} right ({100 * right / len(trajectories):.1f} %)" if trajectories else ""
         self.until(lambda: self.text("#count") == f"{len(trajectories)} of 119 trajectories{share}")
         asked = [t.question.text for t in trajectories]
-        visible = self.texts(".row .text")
-        assert visible == asked[: len(visible)] and bool(visible) == bool(asked)
+        self.until(lambda: self.texts(".row .text") == asked[: len(self.all(".row .text"))])
+        assert bool(self.all(".row .text")) == bool(asked)
 
     def opened(self):
         """The id of the question that is open, and whose trajectories are shown."""
