@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from fireact import runs
 from fireact.app import Config, build, resolved
 from fireact.data.files import read
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, ModelError
 from fireact.journal import Journal, Replay
 from fireact.journaled import JournaledModel, JournaledSearch
 from fireact.lms.base import LanguageModel
@@ -23,8 +23,11 @@ from fireact.records import Ending, Question, Trajectory
 from fireact.reporting.statistics import summarize
 from fireact.rollout import Rollout, act_out
 from fireact.search.base import SearchTool
-from fireact.selection import Selection, export
+from fireact.selection import Selection, check_formats, export
 from fireact.tasks.base import Task
+
+# Of a task, what says which questions are asked, and nothing of the documents that a tool searches.
+_NO_CORPUS = ("corpus.limit", "corpus.order", "corpus.prompts")
 
 
 def open_run(cfg: Config) -> runs.Run:
@@ -35,7 +38,9 @@ def open_run(cfg: Config) -> runs.Run:
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
     """
-    run = runs.open(cfg.run_dir, {**resolved(cfg), "tuned_sha256": _weights(cfg.tuned)})
+    files = _files(runs.shaping(resolved(cfg.task)))
+    content = {"tuned_sha256": _weights(cfg.tuned), **({"task_sha256": files} if files else {})}
+    run = runs.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == runs.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
         return run if run.metrics["budget_usd"] == cfg.lm.get("budget_usd") else run.reopen()
     return run
@@ -69,10 +74,11 @@ def _collect(cfg: Config) -> int:
     if run.state == runs.State.FINISHED:
         print(f"{run.folder} is finished already ({run.metrics['kept']} trajectories); nothing to do")
         return int(run.metrics["kept"])
+    check_formats(cfg.export)
     task, target = build(cfg.task), cfg.targets.get(cfg.method.name)
     questions = task.questions()
     selection = Selection(questions, build(cfg.select), target)
-    metrics = _act(cfg, run, task, questions, selection, selection.enough)
+    metrics = _act(cfg, run, task, questions, selection, selection.seems_enough)
     runs.write_lines(run.folder / "trajectories.jsonl", (t.to_json() for t in selection.kept))
     export(cfg.export, selection.kept, run.folder)
     run.finish({"target": target, **selection.counts(), **metrics})
@@ -102,7 +108,28 @@ def _act(
         act_out(rollout, questions, path, finished, enough)
     facts = {"task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed}
     facts |= {"corpus": _corpus(search.name), "retriever": search.name, "budget_usd": cfg.lm.get("budget_usd")}
+    _say_outages(path, run)
     return {**facts, **summarize(read(path, Counter()))}
+
+
+def _say_outages(path: Path, run: runs.Run) -> None:
+    """Say why the model or the search tool ended episodes.
+
+    Raises:
+        ModelError: they ended all of them, so that there is nothing to score; the run stays unfinished.
+    """
+    endings, reasons = Counter[Ending](), Counter[str]()
+    for trajectory in read(path, Counter()):
+        endings[trajectory.ending] += 1
+        if trajectory.ending in (Ending.MODEL_FAILURE, Ending.TOOL_FAILURE):
+            reasons[trajectory.provenance.get("error", "")] += 1
+    if not reasons:
+        return
+    reason, number = reasons.most_common(1)[0]
+    if reasons.total() == endings.total():
+        raise ModelError(f"no question could be acted out: {reason}; mend that and run the same command again")
+    print(f"{reasons.total()} of {endings.total()} episodes ended for want of an answer, {number} of them so: "
+          f"{reason}; remove {run.folder / runs.METRICS} and run the same command to try those again")
 
 
 def _corpus(retriever: str) -> str:
@@ -152,9 +179,14 @@ def _search(node: Config, journal: Journal) -> SearchTool:
 
 def _settings(kind: str, node: Config) -> dict[str, Any]:
     """What shapes the answers of a part: its configuration and the content of every file that this names."""
-    settings = runs.shaping({kind: resolved(node)})
+    settings = runs.shaping({kind: resolved(node)}, [*runs.IGNORED, *_NO_CORPUS])
+    return {**settings, **{f"{key} sha256": digest for key, digest in _files(settings).items()}}
+
+
+def _files(settings: Mapping[str, Any]) -> dict[str, str]:
+    """The digest of every file that the settings name."""
     files = {key: value for key, value in settings.items() if isinstance(value, str) and os.path.isfile(value)}
-    return {**settings, **{f"{key} sha256": _digest(value) for key, value in files.items()}}
+    return {key: _digest(value) for key, value in files.items()}
 
 
 def _weights(adapter: str | None) -> dict[str, str]:

@@ -20,8 +20,10 @@ def normalize_answer(text: str) -> str:
 
 
 def exact_match(prediction: str, answer: str) -> float:
-    """1.0 if both normalise to the same text, else 0.0."""
-    return float(normalize_answer(prediction) == normalize_answer(answer))
+    """1.0 if both normalise to the same text, else 0.0; an answer that normalises to nothing, as the letter A does, is
+    compared as it stands."""
+    gold = normalize_answer(answer)
+    return float(normalize_answer(prediction) == gold if gold else prediction.strip().lower() == answer.strip().lower())
 
 
 def f1_score(prediction: str, answer: str) -> float:

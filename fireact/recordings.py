@@ -28,7 +28,7 @@ from fireact.records import FINISH, SEARCH, Step
 from fireact.render import Turn, dialogue_of, parse_step, step_text
 
 _LABEL = "Question: "
-_RUN_TEXT = re.compile(r"(?:.*?### Instruction:\n)?(.*?)(?:\n\n### Response:)?\n(?=Thought:)(.*)", re.DOTALL)
+_RUN_TEXT = re.compile(r"(?:.*?### Instruction:\n)?(.*?)(?:\n\n### Response:)?\n[ \t]*(?=Thought:)(.*)", re.DOTALL)
 # A turn, and all that stands between it and the next turn with an action: a model may have made up observations there,
 # and the environment's own comes last.
 _ROUND = re.compile(

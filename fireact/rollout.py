@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +18,9 @@ from fireact.methods.base import Method
 from fireact.records import Ending, Question, Score, Trajectory
 from fireact.runs import append_line, write_lines
 from fireact.search.base import SearchTool
+
+# Endings that say nothing of the question.
+OUTAGES = frozenset({Ending.BUDGET, Ending.MODEL_FAILURE, Ending.TOOL_FAILURE})
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def act_out(
 ) -> None:
     """Act out the questions that ``path`` does not hold yet, or the first of them until there is ``enough``.
 
-    What a budget ended is acted out again, up to whatever the budget is now.
+    What the model, the search tool or a budget ended is acted out again: the cause may have passed.
 
     Each trajectory, those of an earlier session included, is on disk before it is watched. A finished file is in the
     order of the questions, whoever finished first. None of them is kept in memory.
@@ -89,13 +91,13 @@ def act_out(
     """
     finished: set[str] = set()
     for trajectory in read(path, Counter()) if path.exists() else ():
-        if trajectory.ending is not Ending.BUDGET:
+        if trajectory.ending not in OUTAGES:
             finished.add(trajectory.question.id)
             watch(trajectory)
-    wanted = itertools.takewhile(lambda _: not enough(), questions)
+    todo = _UntilEnough((question for question in questions if question.id not in finished), enough)
 
     async def run() -> None:
-        async for trajectory in rollout.run(question for question in wanted if question.id not in finished):
+        async for trajectory in rollout.run(todo):
             append_line(path, trajectory.to_json())
             watch(trajectory)
 
@@ -114,6 +116,18 @@ def _in_order(path: Path, questions: Sequence[Question]) -> Iterator[Any]:
             if question.id in places:
                 file.seek(places[question.id])
                 yield json.loads(file.readline())
+
+
+class _UntilEnough(Iterator[Question]):
+    """Questions as long as there is not ``enough``; goes on where there is less than it seemed."""
+
+    def __init__(self, questions: Iterator[Question], enough: Callable[[], bool]) -> None:
+        self._questions, self._enough = questions, enough
+
+    def __next__(self) -> Question:
+        if self._enough():
+            raise StopIteration
+        return next(self._questions)
 
 
 async def _closing(work: Coroutine[Any, Any, None], rollout: Rollout) -> None:

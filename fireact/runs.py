@@ -11,6 +11,7 @@ import hashlib
 import json
 import mmap
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -56,6 +57,7 @@ IGNORED = (
     "tuned",  # a place; what is in it counts, and whoever opens the run adds its digest
 )
 _ABSENT = "absent"
+_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 
 class State(StrEnum):
@@ -103,6 +105,10 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
     """
     folder = Path(folder)
     shaped = shaping(config, ignore)
+    for key, value in shaped.items():
+        if isinstance(value, str) and _PASSWORD.search(value):
+            raise StorageError(f"{key} holds a password, which would be kept in {folder / CONFIG}; give it by an "
+                               "environment variable")
     with _writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         resuming = (folder / CONFIG).exists()

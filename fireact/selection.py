@@ -37,12 +37,14 @@ class Rules:
         max_chars: int | None = None,
         similarity: float | None = 0.8,
     ) -> None:
+        if not 0 <= min_f1 <= 1:
+            raise ConfigError(f"select.min_f1={min_f1} is no F1; choose one in 0…1")
         if similarity is not None and not 0 < similarity <= 1:
             raise ConfigError(f"select.similarity={similarity} is no likeness; choose one above 0 and up to 1, or null")
         self.similarity = similarity
         self._right, self._min_f1 = right, min_f1
-        self._max_rounds = math.inf if max_rounds is None else max_rounds
-        self._max_chars = math.inf if max_chars is None else max_chars
+        self._max_rounds = _most("max_rounds", max_rounds)
+        self._max_chars = _most("max_chars", max_chars)
 
     def fault(self, trajectory: Trajectory) -> str:
         """Why it is not to be kept, in a word; empty if it is."""
@@ -67,6 +69,7 @@ class Selection:
         self.dropped: Counter[str] = Counter()
         self._rules, self._target = rules, target
         self._order, self._early = iter(questions), dict[str, Trajectory]()
+        self._promising = 0  # of those that wait
         self._next = next(self._order, None)
         self._questions: set[str] = set()
         self._alike: defaultdict[tuple[Any, str], list[frozenset[str]]] = defaultdict(list)
@@ -74,13 +77,20 @@ class Selection:
     def __call__(self, trajectory: Trajectory) -> None:
         """Take in one finished trajectory."""
         self._early[trajectory.question.id] = trajectory
+        self._promising += not self._rules.fault(trajectory)
         while self._next is not None and self._next.id in self._early:
-            self._judge(self._early.pop(self._next.id))
+            judged = self._early.pop(self._next.id)
+            self._promising -= not self._rules.fault(judged)
+            self._judge(judged)
             self._next = next(self._order, None)
 
     def enough(self) -> bool:
         """Whether the target is reached."""
         return self._target is not None and len(self.kept) >= self._target
+
+    def seems_enough(self) -> bool:
+        """Whether it will be, if nothing that waits for an older question to be judged proves a near-duplicate."""
+        return self._target is not None and len(self.kept) + self._promising >= self._target
 
     def counts(self) -> dict[str, Any]:
         """What became of the trajectories so far."""
@@ -127,16 +137,28 @@ class Selection:
         return [(actions, word) for word in sorted(words, key=lambda word: (-len(word), word))[:first]]
 
 
+def check_formats(formats: Any) -> None:
+    """Refuse what ``export`` could not write.
+
+    Raises:
+        ConfigError: there is no such format.
+    """
+    unknown = [name for name in ([formats] if isinstance(formats, str) else formats) if name not in _EXPORTS]
+    if unknown or isinstance(formats, str):
+        raise ConfigError(f"export={formats} is unknown; write a list of {', '.join(_EXPORTS)}, as in export=[alpaca]")
+
+
 def export(formats: Iterable[str], trajectories: Sequence[Trajectory], folder: Path) -> list[Path]:
     """Write ``trajectories.alpaca.json`` (a list of Alpaca rows) or ``trajectories.chat.jsonl`` (OpenAI's messages).
+
+    Neither format can say that an episode was broken off, so only those that finished are in them.
 
     Raises:
         ConfigError: there is no such format.
         StorageError: a file can't be written.
     """
-    unknown = [name for name in formats if name not in _EXPORTS]
-    if unknown:
-        raise ConfigError(f"export={unknown[0]} is unknown; choose among {', '.join(_EXPORTS)}")
+    check_formats(formats)
+    trajectories = [trajectory for trajectory in trajectories if trajectory.ending == Ending.FINISH]
     return [_EXPORTS[name](trajectories, folder) for name in formats]
 
 
@@ -153,6 +175,12 @@ def _chat(trajectories: Sequence[Trajectory], folder: Path) -> Path:
 
 
 _EXPORTS: Mapping[str, Callable[[Sequence[Trajectory], Path], Path]] = {"alpaca": _alpaca, "chat": _chat}
+
+
+def _most(name: str, limit: int | None) -> float:
+    if limit is not None and (not isinstance(limit, int) or limit < 1):
+        raise ConfigError(f"select.{name}={limit} keeps nothing; choose a whole number from 1 on, or null")
+    return math.inf if limit is None else limit
 
 
 def _chars(trajectory: Trajectory) -> int:

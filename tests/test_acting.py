@@ -15,10 +15,10 @@ import pytest
 
 from fireact import acting, app
 from fireact.data.files import read
-from fireact.errors import ConfigError, ReplayMiss
+from fireact.errors import ConfigError, ModelError, ReplayMiss, StorageError
 from fireact.records import Trajectory
 from fireact.render import dialogue_of
-from tests.lms.openai_server import Answer, Loopback, chat
+from tests.lms.openai_server import Answer, Loopback, chat, error
 
 
 def compose(script: str, folder: Path, *overrides: str) -> app.Config:
@@ -139,6 +139,35 @@ def test_a_raised_budget_goes_on_where_the_last_one_stopped(tmp_path: Path, monk
         assert (third["n"], third["endings"], len(server.requests)) == (6, {"finish": 6}, 6)
 
 
+def test_an_outage_is_said_and_leaves_the_run_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
+    with serving(*[error(500, "oops")] * 3, chat("Thought: I know.\nAction: finish[X]")) as server:
+        lm = ["lm=openai", "lm.model=m", f"lm.base_url={server.url}", "task.limit=3", "lm.max_retries=0"]
+        with pytest.raises(ModelError, match="no question could be acted out: .*mend that and run the same command"):
+            evaluate(tmp_path, *lm, "lm.concurrency=1")
+        assert not (tmp_path / "metrics.json").exists()
+        assert evaluate(tmp_path, *lm, "lm.concurrency=1")["endings"] == {"finish": 3}
+        assert len(server.requests) == 6
+
+
+def test_an_edited_question_file_is_another_run(tmp_path: Path) -> None:
+    questions = tmp_path / "q.csv"
+    own = ["task=file", f"task.path={questions}", "lm=oracle", "lm.task=null", "search=recorded", "search.path=null"]
+    cfg = compose("evaluate", tmp_path / "run", *own)
+    questions.write_text("question,answer\nWho?,X\n")
+    acting.open_run(cfg)
+    questions.write_text("question,answer\nWho?,Y\n")
+    with pytest.raises(StorageError, match="was made with task_sha256"):
+        acting.open_run(cfg)
+
+
+def test_a_password_in_an_address_never_reaches_the_run_folder(tmp_path: Path) -> None:
+    cfg = compose("evaluate", tmp_path / "run", "lm=openai", "lm.model=m", "lm.base_url='http://u:pw@host/v1'")
+    with pytest.raises(StorageError, match="lm.base_url holds a password"):
+        acting.open_run(cfg)
+    assert not (tmp_path / "run").exists()
+
+
 COT = ["method=cot", "task.split=train", "task.limit=200"]
 
 
@@ -180,7 +209,7 @@ def test_exports_are_read_back_equal(tmp_path: Path) -> None:
             [(s.thought, s.action, s.argument) for s in t.steps] for t in kept
         ]
         assert all(t.score.correct for t in again)
-    with pytest.raises(ConfigError, match="export=csv is unknown; choose among alpaca, chat"):
+    with pytest.raises(ConfigError, match="write a list of alpaca, chat, as in export="):
         collect(tmp_path / "other", *mixed, "export=[csv]")
 
 
@@ -191,7 +220,7 @@ def test_a_tuned_student_teaches_and_is_named(tmp_path: Path, tiny_folder: Path)
     lora = Adapter("lora", "lora", r=2, alpha=4, dropout=0.0, targets=["q_proj"])
     lora.save(lora.apply(backbone), backbone, backbone.tokenizer(), adapter)
     student = ["lm=huggingface", "backbone=tiny_random", f"backbone.path={tiny_folder}", f"tuned={adapter}"]
-    limits = ["method=fireact", "task.limit=2", "lm.max_context=256", "lm.max_new_tokens=4", "select.right=false"]
+    limits = ["method=fireact", "task.limit=2", "lm.max_context=1024", "lm.max_new_tokens=4", "select.right=false"]
     kept = collect(tmp_path / "run", *student, *limits)
     assert len(kept) == 2
     for trajectory in kept:

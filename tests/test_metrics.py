@@ -65,3 +65,7 @@ def test_an_interval_takes_the_memory_of_its_distinct_scores() -> None:
     tracemalloc.stop()
     assert peak < 2**23
     assert (low, high) == pytest.approx((0.5 - 0.00253, 0.5 + 0.00253), abs=2e-4)  # 1.96 σ / √n, σ² = 1/6
+
+
+def test_the_letter_a_is_an_answer_although_it_is_an_article() -> None:
+    assert [exact_match(said, "A") for said in ("A", "a", "", "the", "B")] == [1.0, 1.0, 0.0, 0.0, 0.0]

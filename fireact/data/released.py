@@ -38,7 +38,7 @@ _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
 _RUN_NAME = re.compile(r"([a-z]+)_(train|dev|val|test)_(\d+)_(\d+)_")
 _ALPACA_PROMPT = re.compile(r".*### Instruction:\n(.*?)\n\n### Response:\n(.*)", re.DOTALL)
 _LOWER_YES_NO = re.compile(r"(yes|no)\b")
-_REFLECTION = "let me do a reflection"
+_REFLECTIONS = ("let me do a reflection", "let me reflect on how to search better")  # the release's words, and ours
 _MMLU = "Question: "
 
 
@@ -209,7 +209,7 @@ def _training_row(text: str, episode: _Episode, maybe_cot: bool) -> Trajectory:
 
 
 def _method(episode: _Episode, maybe_cot: bool) -> str:
-    if any(_REFLECTION in step.thought for step in episode.steps):
+    if any(words in step.thought for step in episode.steps for words in _REFLECTIONS):
         return "reflexion"
     alone = len(episode.steps) == 1 and not any(step.action == SEARCH for step in episode.steps)
     return "cot" if alone and maybe_cot else "react"

@@ -256,7 +256,7 @@ def test_keys_come_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -
         ({"format": "chat"}, "lm.format=chat is unknown; choose react or alpaca"),
         ({"base_url": "localhost:8000/v1"}, "is no address"),
         ({"base_url": "http://me:secret@127.0.0.1/v1"}, "^lm.base_url holds a user's name or password; leave them out"),
-        ({"budget_usd": 1.0}, "needs the price of m; add it to lm.prices"),
+        ({"budget_usd": 1.0}, r"needs the price of m; add \+lm\.prices\.m\.input=USD"),
         ({"prices": {"m": {"in": 1.0}}}, "lm.prices.m is no price"),
         ({"budget_usd": 1.0, "prices": {"m": {"input": 1, "output": 1}}, "omit": ["max_tokens"]}, "needs a limit"),
     ],

@@ -177,8 +177,8 @@ def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:
 
 def _check_budget(model: str, prices: Mapping[str, Any], unlimited: bool) -> None:
     if model not in prices:
-        raise ConfigError(f"lm.budget_usd needs the price of {model}; add it to lm.prices with input and output in US "
-                          "dollars per million tokens")
+        raise ConfigError(f"lm.budget_usd needs the price of {model}; add +lm.prices.{model}.input=USD and "
+                          f"+lm.prices.{model}.output=USD, per million tokens")
     if unlimited:
         raise ConfigError("lm.budget_usd needs a limit on every answer; set lm.max_tokens_key to the server's name for "
                           "it instead of leaving it out with lm.omit")
@@ -186,8 +186,8 @@ def _check_budget(model: str, prices: Mapping[str, Any], unlimited: bool) -> Non
 
 def _price(model: str, prices: Mapping[str, Mapping[str, float]]) -> Price:
     try:
-        return Price(**prices[model]) if model in prices else Price(0.0, 0.0)
-    except TypeError:
+        return Price(**{key: float(usd) for key, usd in prices[model].items()}) if model in prices else Price(0.0, 0.0)
+    except (TypeError, ValueError):
         raise ConfigError(f"lm.prices.{model} is no price; write {{input: USD, output: USD}} per million "
                           "tokens") from None
 

@@ -105,7 +105,8 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
         reply = json.loads(body)
         text = api.text(reply["choices"][0])
         usage = reply.get("usage") or {}
-        tokens = (int(usage["prompt_tokens"]), int(usage["completion_tokens"])) if "prompt_tokens" in usage else None
+        known = usage.get("prompt_tokens") is not None and usage.get("completion_tokens") is not None
+        tokens = (int(usage["prompt_tokens"]), int(usage["completion_tokens"])) if known else None
         return Reply(str(text or ""), tokens)
     except (ValueError, LookupError, TypeError, AttributeError):
         said = server.quote(body)
