@@ -56,7 +56,9 @@ def test_a_link_restores_the_view(page, rows):
     wanted = [t for t in rows["prompted"] if not t.score.correct and t.rounds >= 2]
     page.shows(wanted)
     page.click("#next")
-    link = page.driver.find_element(By.ID, "link").get_attribute("href")
+    href = "return document.getElementById('link').href"
+    page.until(lambda: "find=courier" in page.driver.execute_script(href))  # the search waits for the typing to end
+    link = page.driver.execute_script(href)
     page.driver.get("about:blank")
     page.driver.get(link)
     page.shows(wanted)

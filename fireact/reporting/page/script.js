@@ -390,7 +390,8 @@ function listen() {
   let searching = 0;
   control("find").addEventListener("input", ({ target }) => {
     clearTimeout(searching);
-    searching = setTimeout(() => change({ find: target.value }), SEARCH_DELAY);
+    state.find = target.value; // at once, so that nothing done before the list follows can lose it
+    searching = setTimeout(() => change({}), SEARCH_DELAY);
   });
   const form = document.querySelector(".filters form");
   form.addEventListener("input", ({ target }) => choose(target));
