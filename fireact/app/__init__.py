@@ -6,9 +6,9 @@ It imports nothing heavy, so ``--help`` and every mistake in a command or a conf
 
 from __future__ import annotations
 
-import hydra
 from omegaconf import DictConfig
 
+from fireact.app.checking import build
 from fireact.app.command import main
 from fireact.app.composing import compose, resolved
 from fireact.app.explaining import explain
@@ -16,4 +16,3 @@ from fireact.app.explaining import explain
 __all__ = ["Config", "build", "compose", "explain", "main", "resolved"]
 
 Config = DictConfig
-build = hydra.utils.instantiate  # an object from a node with a _target_

@@ -20,6 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fireact.app import keys, naming
+from fireact.app.checking import check_numbers
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
 from fireact.launchers import lend_path
@@ -102,6 +103,7 @@ class _Cells:
             if self.total:
                 print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping else None):
+                check_numbers(context.job.config_name, cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
                     return None

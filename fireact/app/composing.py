@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fireact.app import keys, naming
+from fireact.app.checking import check_numbers
 from fireact.app.explaining import explain
 from fireact.errors import ConfigError
 
@@ -25,15 +26,17 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration another script would see, ``run_dir`` included; works inside a running script too.
 
     Raises:
-        ConfigError: an override names what does not exist.
+        ConfigError: an override names what does not exist, or is not the number that it should be.
     """
     register_resolvers()
     try:
         with hydra_ready():
             cfg = hydra.compose(config_name, list(overrides), return_hydra_config=True)
-            return finished(cfg, cfg.hydra, cfg.hydra.run.dir)
+            whole = finished(cfg, cfg.hydra, cfg.hydra.run.dir)
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
+    check_numbers(config_name, whole)
+    return whole
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:

@@ -118,15 +118,20 @@ def of_file(path: str, **options: Any) -> Mix:
 
 
 def collected(
-    tasks: Sequence[str], folder: str, questions: Mapping[str, int], methods: Sequence[str], **options: Any
+    tasks: Sequence[str],
+    folder: str,
+    questions: Mapping[str, int],
+    methods: Sequence[str],
+    size: int | None = None,
+    **options: Any,
 ) -> Mix:
     """The mix of what the default teacher does on each of ``tasks``, collected below ``folder`` where it is missing.
 
     Args:
         questions: how many of a task's train split the teacher is asked by each method.
-        options: ``Mix``'s.
+        size, options: ``Mix``'s.
     """
-    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, **options)
+    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, size, **options)
 
 
 def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:

@@ -26,6 +26,7 @@ from fireact.backbone import trainable_parameters
 from fireact.data.batches import IGNORED, MicroBatch
 from fireact.errors import ModelError
 from fireact.training.attention import attend_by_trajectory, packed_mask
+from fireact.training.loss import summed_cross_entropy
 from fireact.training.optim import Optim
 from fireact.training.rng import rng_state, set_rng_state
 
@@ -58,7 +59,7 @@ def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
             use_cache=False,
         ).logits
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return F.cross_entropy(logits, batch.labels[:, 1:][is_label], reduction="sum")
+    return summed_cross_entropy(logits, batch.labels[:, 1:][is_label])
 
 
 def real_tokens(batch: MicroBatch) -> Tensor:

@@ -88,7 +88,7 @@ class OpenAI:
         self._settings |= {} if seed is None else {"seed": seed}
         self._omit, self._extra_body, self._max_new_tokens = set(omit), dict(extra_body or {}), max_new_tokens
         if budget_usd is not None:
-            _check_budget(model, prices or {}, max_tokens_key in self._omit)
+            _check_budget(budget_usd, model, prices or {}, max_tokens_key in self._omit)
         self._price = _price(model, prices or {})
         self._budget = Budget(math.inf if budget_usd is None else budget_usd, spent_usd)
         self._gate = Gate(concurrency)
@@ -175,7 +175,9 @@ def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:
     return Server(url, model, key_env, timeout_s, key or NO_KEY)
 
 
-def _check_budget(model: str, prices: Mapping[str, Any], unlimited: bool) -> None:
+def _check_budget(usd: float, model: str, prices: Mapping[str, Any], unlimited: bool) -> None:
+    if usd < 0:
+        raise ConfigError(f"lm.budget_usd={usd:g} is below 0; give what may be spent, in US dollars, or null")
     if model not in prices:
         raise ConfigError(f"lm.budget_usd needs the price of {model}; add +lm.prices.{model}.input=USD and "
                           f"+lm.prices.{model}.output=USD, per million tokens")
