@@ -1,11 +1,12 @@
 """Acting against the paper's way: questions per second, with the same greedy text question by question.
 
-    python benchmarks/rollout.py [--questions N] [--adapter DIR] [override of evaluate.py …]
+    python benchmarks/rollout.py [--questions N] [--theirs N] [--adapter DIR] [override of evaluate.py …]
 
 The baseline acts out one question at a time, with transformers' ``generate`` and its stop strings, and encodes the
-whole prompt again at every round. Both do so on 100 miniwiki and 50 HotpotQA questions with BM25 (at most N of each),
-with the few-shot prompt and, where --adapter names the folder of a tuned adapter, tuned without one. They work in turns
-of ten seconds, each in a process of its own. Ends with code 1 where any text differs.
+whole prompt again at every round. Ours acts on 100 miniwiki and 50 HotpotQA questions with BM25 (at most --questions of
+each); the baseline, whose time grows with their number and with nothing else, on the first --theirs of them. Both do
+so with the few-shot prompt and, where --adapter names the folder of a tuned adapter, tuned without one. They work in
+turns of ten seconds, each in a process of its own. Ends with code 1 where any text differs.
 """
 
 from __future__ import annotations
@@ -20,8 +21,9 @@ sys.path.insert(0, str(ROOT))
 from benchmarks.turns import Facts, alternate, table  # noqa: E402
 
 TASKS = {"miniwiki": 100, "hotpotqa": 50}
+SIDES = ("theirs", "ours")
 HEADER = [
-    "task, method", "questions", "the paper's way, questions/s", "ours, questions/s", "ratio",
+    "task, method", "questions: theirs", "ours", "the paper's way, questions/s", "ours, questions/s", "ratio",
     "peak memory, GiB: theirs", "ours", "keys and values of the bound, GiB", "same text",
 ]
 
@@ -34,9 +36,10 @@ def main() -> None:
     rows, differing = [], 0
     for method, chosen in methods.items():
         for task, most in TASKS.items():
-            count = min(most, arguments.questions)
-            row, differ = compare(f"{task}, {method}", [f"task={task}", f"task.limit={count}", *chosen, *overrides])
+            counts = min(most, arguments.questions, arguments.theirs), min(most, arguments.questions)
+            row, differ = compare(f"{task}, {method}", counts, [f"task={task}", *chosen, *overrides])
             rows.append(row)
+            print(" | ".join(row), file=sys.stderr)
             differing += differ
     print(table(HEADER, rows))
     sys.exit(bool(differing))
@@ -45,14 +48,16 @@ def main() -> None:
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=max(TASKS.values()), help="at most so many of each task")
+    parser.add_argument("--theirs", type=int, default=max(TASKS.values()), help="the baseline acts on at most so many")
     parser.add_argument("--adapter", help="the adapter folder of a finished train.py")
     return parser.parse_known_args()
 
 
-def compare(name: str, overrides: list[str]) -> tuple[list[str], int]:
-    """One row of the table, and how many questions were answered in other words."""
-    script = f"{ROOT}/benchmarks/actors.py"
-    turns, ends = alternate({who: [sys.executable, script, who, *overrides] for who in ("theirs", "ours")}, seconds=10)
+def compare(name: str, counts: tuple[int, int], overrides: list[str]) -> tuple[list[str], int]:
+    """One row of the table, for their and our number of questions, and how many were answered in other words."""
+    command = [sys.executable, f"{ROOT}/benchmarks/actors.py"]
+    commands = {who: [*command, who, *overrides, f"task.limit={n}"] for who, n in zip(SIDES, counts, strict=True)}
+    turns, ends = alternate(commands, seconds=10)
     theirs, ours = turns["theirs"], turns["ours"]
     differing = [id for id, words in theirs["texts"].items() if ours["texts"][id] != words]
     for id in differing:
@@ -61,12 +66,12 @@ def compare(name: str, overrides: list[str]) -> tuple[list[str], int]:
 
 
 def _row(name: str, theirs: Facts, ours: Facts, ends: dict[str, Facts], differing: int) -> list[str]:
-    count, gib = len(theirs["texts"]), 2**30
+    (count, ours_count), gib = (len(side["texts"]) for side in (theirs, ours)), 2**30
+    rate, our_rate = count / theirs["seconds"], ours_count / ours["seconds"]
     return [
-        name, str(count), f"{count / theirs['seconds']:.3f}", f"{count / ours['seconds']:.3f}",
-        f"{theirs['seconds'] / ours['seconds']:.1f}", f"{ends['theirs']['peak'] / gib:.2f}",
-        f"{ends['ours']['peak'] / gib:.2f}", f"{ours['cache'] / gib:.2f} of {ours['bound'] / gib:.2f}",
-        f"{count - differing} of {count}",
+        name, str(count), str(ours_count), f"{rate:.3f}", f"{our_rate:.3f}", f"{our_rate / rate:.1f}",
+        f"{ends['theirs']['peak'] / gib:.2f}", f"{ends['ours']['peak'] / gib:.2f}",
+        f"{ours['cache'] / gib:.2f} of {ours['bound'] / gib:.2f}", f"{count - differing} of {count}",
     ]
 
 

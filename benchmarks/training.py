@@ -3,7 +3,8 @@
     python benchmarks/training.py [--rows N] [--batch N] [--only NAME …] [--python-trl PATH] [override of train.py …]
 
 Every contender tunes the same backbone (the embedded one) with the same LoRA in float32 on the same trajectories (the
-500 released HotpotQA ones) in the same order, in a process of its own; they take turns of one optimizer step. The
+500 released HotpotQA ones) in the same order, in a process of its own. They take turns of one optimizer step, in bouts
+of a few so that they fit into memory together; ours is in each bout, and every ratio is to ours of the same one. The
 first turn of each only warms it up. Tokens are real ones: padding counts for nobody.
 
 TRL need not be installed; its rows are then left out. It wants packages that FireAct does not, so give it an
@@ -41,40 +42,57 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.turns import Facts, table, take_turns  # noqa: E402
 
-OURS, MATRIX = "ours", "matrix products"
-NAMES = [
-    OURS, "ours, QLoRA", "ours, QLoRA de-quantised once", "plain loop", "paper's recipe", "TRL as it comes",
-    "TRL packed", "TRL packed, no checkpointing", MATRIX,
+OURS, PLAIN, MATRIX = "ours", "plain loop", "matrix products"
+BOUTS = [
+    [PLAIN, MATRIX],
+    ["ours, QLoRA", "ours, QLoRA de-quantised once"],
+    ["paper's recipe"],
+    ["TRL as it comes"],
+    ["TRL packed", "TRL packed, no checkpointing"],
 ]
+HEADER = ["", "real tokens/s", "ours is so many times as fast", "peak memory, GiB", "times ours"]
 
 
 def main() -> None:
     arguments, overrides = _arguments()
-    names = [name for name in NAMES if name in (OURS, MATRIX) or name in (arguments.only or NAMES)]
+    bouts = [[name for name in bout if name in (arguments.only or bout)] for bout in BOUTS]
     if not _has_trl(arguments.python_trl):
         print(f"{arguments.python_trl} has no TRL, so its rows are left out; see --help", file=sys.stderr)
-        names = [name for name in names if "TRL" not in name]
+        bouts = [[name for name in bout if "TRL" not in name] for bout in bouts]
     steps = -(-arguments.rows // arguments.batch)
+    facts = {"overrides": ["data=hotpotqa", "packing=true", *overrides], "steps": steps}
+    plan = json.dumps({**facts, "rows": arguments.rows, "batch": arguments.batch})
+    rows: list[list[str]] = []
+    for bout in filter(None, bouts):
+        lines = compete([OURS, *bout], plan, steps, arguments.python_trl)
+        rows += lines[1:] if rows else lines
+    print(f"\n{table(HEADER, rows)}")
+
+
+def compete(names: list[str], plan: str, steps: int, python_trl: str) -> list[list[str]]:
+    """One bout: its rows of the table; what it shows besides is printed."""
     with tempfile.TemporaryDirectory() as folder:
-        plan = Path(folder) / "plan.json"
-        facts = {"overrides": ["data=hotpotqa", "packing=true", *overrides], "steps": steps}
-        plan.write_text(json.dumps({**facts, "rows": arguments.rows, "batch": arguments.batch}))
+        path = Path(folder, "plan.json")
+        path.write_text(plan)
         outs = {name: f"{folder}/{number}" for number, name in enumerate(names)}
-        python = {name: arguments.python_trl if "TRL" in name else sys.executable for name in names}
+        python = {name: python_trl if "TRL" in name else sys.executable for name in names}
         script = f"{ROOT}/benchmarks/trainers.py"
-        commands = {name: [python[name], script, name, str(plan), outs[name]] for name in names}
-        turns, ends = take_turns(commands, steps)
-        print(report(turns, ends))
-        if "plain loop" in outs:
+        turns, ends = take_turns({name: [python[name], script, name, str(path), outs[name]] for name in names}, steps)
+        if MATRIX in names:
+            print(share(turns, rate(turns[OURS][1:])))
+        if PLAIN in names:
             print(parity(turns, outs))
+    rows = [row(name, turns, ends) for name in names if name != MATRIX]
+    print(table(HEADER, rows), file=sys.stderr)
+    return rows
 
 
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=500, help="trajectories (500)")
     parser.add_argument("--batch", type=int, default=16, help="trajectories in an optimizer step (16)")
-    others = "beside ours: " + ", ".join(NAMES[1:-1])
-    parser.add_argument("--only", nargs="+", choices=NAMES, metavar="NAME", help=others)
+    names = [name for bout in BOUTS for name in bout]
+    parser.add_argument("--only", nargs="+", choices=names, metavar="NAME", help="beside ours: " + ", ".join(names))
     parser.add_argument("--python-trl", default=sys.executable, help="a Python that has TRL")
     return parser.parse_known_args()
 
@@ -84,16 +102,11 @@ def _has_trl(python: str) -> bool:
     return subprocess.run([python, "-c", found]).returncode == 0
 
 
-def report(turns: dict[str, list[Facts]], ends: dict[str, Facts]) -> str:
-    """The table, and our share of the matrix rate below it."""
-    rates = {name: rate(reports[1:]) for name, reports in turns.items() if name != MATRIX}
-    rows = [
-        [name, f"{rates[name]:.0f}", f"{rates[OURS] / rates[name]:.2f}", f"{ends[name]['peak'] / 2**30:.2f}",
-         f"{ends[name]['peak'] / ends[OURS]['peak']:.2f}"]
-        for name in rates
-    ]
-    header = ["", "real tokens/s", "ours is so many times as fast", "peak memory, GiB", "times ours"]
-    return f"{table(header, rows)}\n\n{share(turns, rates[OURS])}"
+def row(name: str, turns: dict[str, list[Facts]], ends: dict[str, Facts]) -> list[str]:
+    """One line of the table."""
+    ours, its = (rate(turns[who][1:]) for who in (OURS, name))
+    memory, base = ends[name]["peak"], ends[OURS]["peak"]
+    return [name, f"{its:.0f}", f"{ours / its:.2f}", f"{memory / 2**30:.2f}", f"{memory / base:.2f}"]
 
 
 def rate(reports: list[Facts]) -> float:
@@ -112,8 +125,8 @@ def share(turns: dict[str, list[Facts]], tokens_per_s: float) -> str:
 
 def parity(turns: dict[str, list[Facts]], outs: dict[str, str]) -> str:
     """One line on how far our losses and adapter are from the plain loop's."""
-    losses = np.array([[turn["loss"] for turn in turns[name]] for name in (OURS, "plain loop")])
-    mine, plain = (load_file(f"{outs[name]}/adapter/adapter_model.safetensors") for name in (OURS, "plain loop"))
+    losses = np.array([[turn["loss"] for turn in turns[name]] for name in (OURS, PLAIN)])
+    mine, plain = (load_file(f"{outs[name]}/adapter/adapter_model.safetensors") for name in (OURS, PLAIN))
     apart = np.sqrt(sum(float(((mine[key] - plain[key]) ** 2).sum()) for key in plain))
     norm = np.sqrt(sum(float((weight**2).sum()) for weight in plain.values()))
     return (f"Against the plain loop after {losses.shape[1]} steps: losses differ by at most "

@@ -12,7 +12,7 @@ from typing import Any
 
 import hydra
 import yaml
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from fireact.app import keys
 from fireact.errors import ConfigError
@@ -54,9 +54,9 @@ def _check_arguments(node: DictConfig) -> None:
     for key, hint in declared.items():
         if key in node and _kinds(hint) <= set(_NAMES):
             _refuse_other(node._get_full_key(key), node[key], _kinds(hint))
-    for key in node:
-        if OmegaConf.is_dict(value := node._get_node(key)):
-            _check_arguments(value)
+    for part in (node._get_node(key) for key in list(node)):
+        if isinstance(part, DictConfig) and not part._is_none():
+            _check_arguments(part)
 
 
 def _declared(target: str) -> dict[str, Any]:

@@ -103,7 +103,7 @@ class _Cells:
             if self.total:
                 print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping else None):
-                check_numbers(context.job.config_name, cfg)
+                check_numbers(str(context.job.config_name), cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
                     return None

@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import pytest
 import torch
+from torch.nn import functional as F
 
 from fireact.backbone import load_for_acting
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.huggingface import HuggingFace
+from fireact.lms.huggingface.attention import attend
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.render import Dialogue, Turn, encode, text_format
 
@@ -24,8 +27,9 @@ def greedy(model, prompt: list[int], n: int) -> list[int]:
     return ids[len(prompt) :]
 
 
-def run_engine(engine: Engine, prompts: list[list[int]], n: int) -> list[list[int]]:
-    requests = [Request(prompt, lambda _: False, n) for prompt in prompts]
+def run_engine(engine: Engine, prompts: list[list[int]], n: int, shared: list[int] | None = None) -> list[list[int]]:
+    shares = shared or [0] * len(prompts)
+    requests = [Request(prompt, lambda _: False, n, shared=s) for prompt, s in zip(prompts, shares, strict=True)]
     for request in requests:
         engine.submit(request)
     while not engine.idle:
@@ -63,6 +67,49 @@ def test_a_shared_beginning_is_computed_once(tiny, monkeypatch):
     run_engine(engine, [[*shared, 6, 7], [*shared, 8], [*shared, 9, 10, 11]], 2)
     assert fed[0] == (1, 152)
     assert sorted(fed[1:])[-1][1] <= 3
+
+
+BEGINNING = [5 + i % 200 for i in range(150)]
+QUESTION_IDS = [[6, 7], [8], [9, 10, 11], [12, 13, 14, 15], [16]]
+
+
+@pytest.mark.parametrize("slots", [1, 3, 8])
+def test_a_beginning_held_once_changes_no_greedy_token(tiny, slots):
+    model = load_for_acting(tiny, None)
+    engine = Engine(model, slots)
+    prompts = [*([*BEGINNING, *ids] for ids in QUESTION_IDS), QUESTION_IDS[2], [*reversed(BEGINNING), 6]]
+    shared = [150, 150, 150, 150, 150, 0, 150]  # the last one's beginning is another, and finds the place taken or free
+    said = run_engine(engine, prompts, 10, shared)
+    assert said == [greedy(model, prompt, 10) for prompt in prompts]
+    longer = [[*prompt, *words, 7, 8, 9] for prompt, words in zip(prompts, said, strict=True)]
+    assert run_engine(engine, longer, 4, shared) == [greedy(model, prompt, 4) for prompt in longer]
+
+
+def test_a_beginning_is_computed_once_and_takes_no_place_in_the_slots(tiny, monkeypatch):
+    engine, fed = Engine(load_for_acting(tiny, None), 4), []
+    decoder = engine._decoder
+    monkeypatch.setattr(engine, "_decoder", lambda **given: (fed.append(given["input_ids"].shape), decoder(**given))[1])
+    prompts = [[*BEGINNING, *ids] for ids in QUESTION_IDS[:4]]
+    run_engine(engine, prompts, 2, [150] * 4)
+    assert fed == [(1, 150), (3, 4), (1, 1), (4, 1)]
+    assert engine._cache.capacity == 128  # what grows at a time
+
+
+def test_attention_over_two_parts_is_attention_over_the_whole():
+    torch.manual_seed(0)
+    rows, heads, kv_heads, queries, own, beginning, width = 3, 6, 2, 4, 9, 700, 8
+    query = torch.randn(rows, heads, queries, width, dtype=torch.float64)
+    keys, values = torch.randn(2, rows, kv_heads, own, width, dtype=torch.float64)
+    shared = torch.randn(2, 1, kv_heads, beginning, width, dtype=torch.float64)
+    seen = torch.rand(rows, 1, queries, own) < 0.5
+    seen[..., 0] = True
+    module, cache = SimpleNamespace(layer_idx=0), SimpleNamespace(shared=lambda _: shared)
+    split, _ = attend(module, query, keys, values, seen, scaling=0.3, shared=cache)
+    parts = zip(shared.expand(2, rows, -1, -1, -1), (keys, values), strict=True)
+    everything = (torch.cat(part, dim=2) for part in parts)
+    mask = torch.cat([torch.ones(rows, 1, queries, beginning, dtype=torch.bool), seen], dim=-1)
+    whole = F.scaled_dot_product_attention(query, *everything, mask, scale=0.3, enable_gqa=True).transpose(1, 2)
+    torch.testing.assert_close(split, whole, rtol=1e-6, atol=1e-7)  # its sums are kept in float32
 
 
 def test_dialogues_keep_their_tokens_between_rounds(smollm2):

@@ -16,6 +16,8 @@ from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.render import STOP, Dialogue, PlainFormat, TextFormat, cut_after_action, encode, text_format
 
+_OPEN = 4  # tokens before a question that the question's first words might change
+
 
 class HuggingFace:
     """``LanguageModel`` over a backbone and, if ``adapter`` names a folder, the adapter tuned on it.
@@ -47,6 +49,7 @@ class HuggingFace:
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
         self._engine = Engine(model, self.concurrency)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
+        self._beginnings: dict[str, list[int]] = {}  # by few-shot text
         self._answers: dict[Request, asyncio.Future[None]] = {}
         self._loop: asyncio.Task[None] | None = None
 
@@ -58,7 +61,8 @@ class HuggingFace:
             raise ModelError(f"a prompt of {len(prompt)} tokens leaves no room for {self._max_new_tokens} more within "
                              f"lm.max_context={self._max_context}; raise it or ask for fewer rounds")
         request = Request(
-            prompt, self._stops, self._max_new_tokens, self._temperature, self._generator(prompt)
+            prompt, self._stops, self._max_new_tokens, self._temperature, self._generator(prompt),
+            shared=self._beginning(layout, dialogue.few_shot, prompt),
         )
         await self._generate(request)
         return self._completion(request, layout, dialogue.opening)
@@ -95,6 +99,14 @@ class HuggingFace:
             answer.set_exception(ModelError(f"the local model stopped: {reason}; lower lm.concurrency if memory is "
                                             "short"))
         self._answers.clear()
+
+    def _beginning(self, layout: TextFormat, few_shot: str, prompt: list[int]) -> int:
+        """How many first tokens the prompt shares with every other of its few-shot text."""
+        if few_shot not in self._beginnings:
+            ids, _ = encode(layout.segments(Dialogue("", few_shot)), self._tokenizer)
+            self._beginnings[few_shot] = ids[:-_OPEN]
+        ids = self._beginnings[few_shot]
+        return len(ids) if prompt[: len(ids)] == ids else 0
 
     def _stops(self, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:

@@ -1,19 +1,21 @@
 """Continuous batching of a local model: every step feeds all running dialogues, and a finished one frees its slot.
 
-A slot remembers the tokens whose keys and values it holds. A prompt that continues a slot is only fed its new tokens;
-one that begins like any slot (a few-shot prompt) copies the common part instead of computing it again.
+A few-shot prompt's keys and values are computed once and held once, whoever goes on after it. A slot remembers the
+tokens whose keys and values it holds: a prompt that continues a slot is only fed its new tokens, and one that begins
+like any slot copies the common part instead of computing it again.
 """
 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
 from fireact.backbone import decoder_of, logits_of
+from fireact.lms.huggingface.attention import can_share
 from fireact.lms.huggingface.cache import SlotCache
 
 _WORTH_WAITING = 64  # tokens that another prompt is about to compute anyway
@@ -21,13 +23,17 @@ _WORTH_WAITING = 64  # tokens that another prompt is about to compute anyway
 
 @dataclass(eq=False)
 class Request:
-    """One turn to generate. ``stop`` is asked after every token; a sampled request brings its own generator."""
+    """One turn to generate. ``stop`` is asked after every token; a sampled request brings its own generator.
+
+    The first ``shared`` tokens of the prompt are those of many other prompts too.
+    """
 
     prompt: list[int]
     stop: Callable[[list[int]], bool]
     max_new_tokens: int
     temperature: float = 0.0
     generator: torch.Generator | None = None
+    shared: int = 0
     generated: list[int] = field(default_factory=list)
     slot: int = -1
 
@@ -40,7 +46,10 @@ class Engine:
         self._decoder = decoder_of(model)
         self._device = model.device
         self._cache = SlotCache(model.config, slots, model.dtype, model.device)
-        self._held: list[list[int]] = [[] for _ in range(slots)]
+        self._can_share = can_share(model)
+        self._beginning: list[int] = []  # the tokens that the cache holds apart
+        self._held: list[list[int]] = [[] for _ in range(slots)]  # the tokens of each slot, a shared beginning included
+        self._start = [0] * slots  # how many of them are the beginning's
         self._last_used = [0] * slots
         self._clock = 0
         self._waiting: deque[Request] = deque()
@@ -60,8 +69,9 @@ class Engine:
         """Admit what fits, give every running request one more token; returns the requests this finished."""
         self._clock += 1
         finished = [r for r in self._decode() if self._is_finished(r)]
-        for group in _by_length(self._admit(), lambda r: len(r.prompt) - len(self._held[r.slot])):
-            finished += [r for r in self._prefill(group) if self._is_finished(r)]
+        for alike in self._by_start(self._admit()):
+            for group in _by_length(alike, lambda r: len(r.prompt) - len(self._held[r.slot])):
+                finished += [r for r in self._prefill(group) if self._is_finished(r)]
         for request in finished:
             del self._running[request.slot]
         return finished
@@ -73,18 +83,49 @@ class Engine:
             slot = self._best_slot(request.prompt)
             if slot is None:
                 break
-            donor = max(range(len(self._held)), key=lambda s: _common(self._held[s], request.prompt))
-            shared = min(_common(self._held[donor], request.prompt), len(request.prompt) - 1)
-            if any(_common(other.prompt, request.prompt) >= shared + _WORTH_WAITING for other in admitted):
+            start = self._begin(request)
+            donors = [s for s in range(len(self._held)) if self._start[s] == start]
+            donor = max(donors, key=lambda s: _common(self._held[s], request.prompt), default=slot)
+            known = max(start, min(_common(self._held[donor], request.prompt), len(request.prompt) - 1))
+            if any(_common(other.prompt, request.prompt) >= known + _WORTH_WAITING for other in admitted):
                 continue
             if donor != slot:
-                self._cache.copy(donor, slot, shared)
-            self._held[slot] = request.prompt[:shared]
+                self._cache.copy(donor, slot, known - start)
+            self._held[slot], self._start[slot] = request.prompt[:known], start
             request.slot, self._last_used[slot] = slot, self._clock
             self._running[slot] = request
             self._waiting.remove(request)
             admitted.append(request)
         return admitted
+
+    def _begin(self, request: Request) -> int:
+        """After how many shared tokens, held apart, the request starts: its own, or 0 where others hold that place."""
+        beginning = request.prompt[: request.shared]
+        if len(beginning) < _WORTH_WAITING or not self._can_share:
+            return 0
+        if beginning != self._beginning:
+            if any(self._start[slot] for slot in self._running):
+                return 0
+            self._hold(beginning)
+        return len(beginning)
+
+    def _hold(self, beginning: list[int]) -> None:
+        """Compute the keys and values that many requests share; slots that went on after others are worth nothing."""
+        for slot, start in enumerate(self._start):
+            if start:
+                self._held[slot], self._start[slot] = [], 0
+        self._cache.aim_at_shared()
+        ids = torch.tensor([beginning], device=self._device)
+        positions = torch.arange(len(beginning), device=self._device)
+        seen = (positions <= positions.unsqueeze(1))[None, None]
+        self._decoder(input_ids=ids, position_ids=positions[None], attention_mask=seen, past_key_values=self._cache,
+                      use_cache=True)
+        self._beginning = beginning
+
+    def _by_start(self, requests: Sequence[Request]) -> list[list[Request]]:
+        """Those that go on after the shared beginning, and those that don't; no empty group."""
+        groups = [[r for r in requests if bool(self._start[r.slot]) == shared] for shared in (True, False)]
+        return [group for group in groups if group]
 
     def _best_slot(self, prompt: list[int]) -> int | None:
         """The free slot that the prompt continues, else the one unused for longest; None if all are busy."""
@@ -107,21 +148,20 @@ class Engine:
         return requests
 
     def _decode(self) -> list[Request]:
-        """Feed every running request its last token.
+        """Feed every running request its last token."""
+        running = [self._running[slot] for slot in sorted(self._running)]
+        return [request for alike in self._by_start(running) for request in self._decode_alike(alike)]
 
-        Where most slots are running, those in between ride along with a dummy token, whose keys lie beyond their
-        length: cheaper than gathering the others' keys and values.
-        """
-        if not self._running:
-            return []
-        rows = list(range(max(self._running) + 1))
-        if 2 * len(self._running) < len(rows):
-            rows = sorted(self._running)
-        last = [self._running[s].generated[-1] if s in self._running else 0 for s in rows]
+    def _decode_alike(self, requests: list[Request]) -> list[Request]:
+        """Where most slots up to the last of these are running, those in between ride along with a dummy token, whose
+        keys lie beyond their length: cheaper than gathering the others' keys and values."""
+        by_slot = {request.slot: request for request in requests}
+        rows = list(range(max(by_slot) + 1))
+        if 2 * len(requests) < len(rows):
+            rows = sorted(by_slot)
+        last = [by_slot[s].generated[-1] if s in by_slot else 0 for s in rows]
         positions = torch.tensor([[len(self._held[s])] for s in rows])
-        requests = [self._running[s] for s in rows if s in self._running]
-        picked = [self._running.get(s) for s in rows]
-        self._advance(picked, rows, torch.tensor(last).unsqueeze(1), positions, [0] * len(rows))
+        self._advance([by_slot.get(s) for s in rows], rows, torch.tensor(last).unsqueeze(1), positions, [0] * len(rows))
         for request in requests:
             self._held[request.slot].append(request.generated[-2])
             self._last_used[request.slot] = self._clock
@@ -136,16 +176,17 @@ class Engine:
         last: list[int],
     ) -> None:
         """One forward pass over ids (B, Q) at positions (B, Q); each request gets the token after column ``last``."""
-        positions = positions.to(self._device)
-        mask = self._cache.aim(rows, positions)
+        wanted = [i for i, request in enumerate(requests) if request is not None]
+        positions, starts = positions.to(self._device), torch.tensor([[self._start[slot]] for slot in rows])
+        mask = self._cache.aim(rows, positions - starts.to(self._device))
         hidden = self._decoder(
             input_ids=ids.to(self._device),
             position_ids=positions,
             attention_mask=mask,
             past_key_values=self._cache,
             use_cache=True,
+            **({"shared": self._cache} if starts[wanted[0]] else {}),
         ).last_hidden_state
-        wanted = [i for i, request in enumerate(requests) if request is not None]
         logits = logits_of(self._model, hidden[wanted, [last[i] for i in wanted]])
         for i, row in zip(wanted, logits, strict=True):
             request = requests[i]
