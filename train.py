@@ -17,7 +17,7 @@ from fireact.dashboard import opened
 def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
     if cfg.adapter.name == "none":
-        return sweep.act(cfg)
+        return prompt(cfg)
     if not runs.is_first_rank():  # it only helps the first one with the fit
         tune(cfg, runs.open(cfg.run_dir, app.resolved(cfg)), None)
         return 0.0
@@ -39,6 +39,13 @@ def train(cfg: app.Config) -> float:
     print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)
+
+
+def prompt(cfg: app.Config) -> float:
+    """Let the untuned backbone act, where there is nothing to tune; returns the EM."""
+    logger = app.build(cfg.logger) if sweep.unfinished(cfg) else None
+    with opened(logger, app.resolved(cfg), "train") as dashboard:
+        return sweep.act(cfg, dashboard)
 
 
 def say(run: runs.Run) -> None:

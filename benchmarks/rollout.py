@@ -4,9 +4,10 @@
 
 The baseline acts out one question at a time, with transformers' ``generate`` and its stop strings, and encodes the
 whole prompt again at every round. Ours acts on 100 miniwiki and 50 HotpotQA questions with BM25 (at most --questions of
-each); the baseline, whose time grows with their number and with nothing else, on the first --theirs of them. Both do
-so with the few-shot prompt and, where --adapter names the folder of a tuned adapter, tuned without one. They work in
-turns of ten seconds, each in a process of its own. Ends with code 1 where any text differs.
+each); the baseline, whose time a turn does not depend on their number, on the first --theirs of them, so that beside
+the ratio of questions/s stands that of the model's turns/s: a few episodes may be longer or shorter than most. Both act
+with the few-shot prompt and, where --adapter names the folder of a tuned adapter, tuned without one. They take turns of
+ten seconds, each in a process of its own. Ends with code 1 where any text differs.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ TASKS = {"miniwiki": 100, "hotpotqa": 50}
 SIDES = ("theirs", "ours")
 HEADER = [
     "task, method", "questions: theirs", "ours", "the paper's way, questions/s", "ours, questions/s", "ratio",
+    "ratio of turns/s",
     "peak memory, GiB: theirs", "ours", "keys and values of the bound, GiB", "same text",
 ]
 
@@ -68,8 +70,10 @@ def compare(name: str, counts: tuple[int, int], overrides: list[str]) -> tuple[l
 def _row(name: str, theirs: Facts, ours: Facts, ends: dict[str, Facts], differing: int) -> list[str]:
     (count, ours_count), gib = (len(side["texts"]) for side in (theirs, ours)), 2**30
     rate, our_rate = count / theirs["seconds"], ours_count / ours["seconds"]
+    pace, our_pace = (sum(map(len, side["texts"].values())) / side["seconds"] for side in (theirs, ours))
     return [
         name, str(count), str(ours_count), f"{rate:.3f}", f"{our_rate:.3f}", f"{our_rate / rate:.1f}",
+        f"{our_pace / pace:.1f}",
         f"{ends['theirs']['peak'] / gib:.2f}", f"{ends['ours']['peak'] / gib:.2f}",
         f"{ours['cache'] / gib:.2f} of {ours['bound'] / gib:.2f}", f"{count - differing} of {count}",
     ]

@@ -20,6 +20,7 @@ from fireact.errors import ConfigError, FireActError
 from fireact.reporting.grid import GRID, METRICS, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
+_PLACES = {"tuned", "seed", "cache_dir", "runs_dir", "run_dir"}  # options that every cell has a value of its own for
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,8 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
     Those after a failed one still run.
 
     Args:
-        dashboard: is shown what the tuned model did.
+        dashboard: is shown what the tuned model did, or the untuned one where none is tuned; the first evaluation
+            under the plain names (``em``), the others under their own.
 
     Returns:
         The exact match (a fraction) of the last one.
@@ -45,7 +47,7 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
         FireActError: the first failure.
     """
     em, failures, todo = 0.0, [], evaluations(cfg)
-    several = sum(evaluation.cell.tuned for evaluation in todo) > 1
+    shown = [evaluation for evaluation in todo if evaluation.cell.tuned] or todo
     for evaluation in todo:
         run, failed = evaluation.cell.run, evaluation.cell.run / FAILED
         failed.unlink(missing_ok=True)
@@ -53,12 +55,13 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
             metrics = evaluate(compose("evaluate", evaluation.overrides))
         except FireActError as error:
             failures.append(error)
-            if failed.parent.is_dir():
-                failed.write_text(f"{error}\n", encoding="utf-8")
+            run.mkdir(parents=True, exist_ok=True)
+            failed.write_text(f"{error}\n", encoding="utf-8")
             continue
         em = float(metrics["em"])
-        if dashboard and evaluation.cell.tuned:
-            dashboard.evaluated(metrics, evaluation.cell.trajectories(), run.name if several else "")
+        if dashboard and evaluation in shown:
+            name = "" if evaluation == shown[0] else run.name
+            dashboard.evaluated(metrics, evaluation.cell.trajectories(), name)
     if failures:
         raise failures[0]
     return em
@@ -110,14 +113,23 @@ def acted(cells: Sequence[Config]) -> Iterator[Cell]:
 def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
     """Lets a sweep end in ``grid.json``, a table, figures and the page of the cells that ``cells_of`` finds in it.
 
-    They are looked for before the first cell runs, so that nothing is paid for where that is a mistake.
+    They are looked for, and what they act out is composed, before the first cell runs, so that nothing is paid for
+    where that is a mistake.
     """
 
     def begin(sweep: Sweep) -> Callable[[], None]:
         cells = {cell.run: cell for cell in cells_of(sweep.cells)}
+        _compose_once(sweep.cells)
         return lambda: _conclude(sweep, list(cells.values()))
 
     return begin
+
+
+def _compose_once(cells: Sequence[Config]) -> None:
+    """Compose what cells of ``train.py`` act out, each combination of options but once for all places and seeds."""
+    todo = (evaluation.overrides for cfg in cells if "then_act" in cfg for evaluation in evaluations(cfg))
+    for options in {tuple(o for o in overrides if o.partition("=")[0] not in _PLACES) for overrides in todo}:
+        compose("evaluate", options)
 
 
 def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:

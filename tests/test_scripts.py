@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 
@@ -72,8 +73,10 @@ def sweep(run, tiny_folder, tmp_path):
     return lambda *axes: run("train.py", "backbone=tiny_random", f"backbone.path={tiny_folder}", *data, *ACTING, *axes)
 
 
-def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path):
-    done = sweep("size.n=4,99", "-m")
+@pytest.mark.parametrize("apart", ["false", "true"])
+def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
+    axes = ["size.n=4,99", f"process_per_cell={apart}", "-m"]
+    done = sweep(*axes)
     assert done.returncode == 1
     sentence = "size asks for 99 trajectories, but only 8 fit the mix; ask for fewer"
     assert done.stderr.splitlines()[-2:] == [sentence, "1 of 2 cells failed; run the same command to try them again"]
@@ -83,7 +86,7 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path):
     assert [cell["failed"] for cell in cells] == ["", sentence]
     assert [cell["axes"]["size.n"] for cell in cells] == ["4", "99"]
     assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
-    again = sweep("size.n=4,99", "-m")
+    again = sweep(*axes)
     assert "train loss" in done.stdout and "train loss" not in again.stdout
 
 
@@ -97,6 +100,26 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     fits = {loss_on: tmp_path / cell["fit"] for loss_on, cell in rows.items()}
     assert {loss_on: fit.is_symlink() for loss_on, fit in fits.items()} == {"targets": True, "all": False}
     assert [cell["failed"] for cell in rows.values()] == ["", ""]
+    shutil.rmtree(fits["targets"].resolve())
+    third = sweep("size.n=4", "loss_on=targets,all", "-m")  # the link is dead: this cell is tuned, the other is there
+    assert (third.returncode, third.stdout.count("train loss")) == (0, 1), third.stderr
+    assert not fits["targets"].is_symlink()
+
+
+def test_what_cells_would_act_out_is_composed_before_the_first_of_them(sweep, tmp_path):
+    done = sweep("size.n=4", "act.prompted=[react,nonsense]", "-m")
+    assert (done.returncode, "nonsense does not exist; choose one of" in done.stderr) == (1, True)
+    assert "train loss" not in done.stdout and not (tmp_path / "runs" / "train").exists()
+
+
+def test_prompting_alone_is_shown_on_a_dashboard_too(sweep, tmp_path):
+    pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    done = sweep("adapter=none", "act.prompted=[io,react]", "logger=wandb", "logger.offline=true", "-m")
+    assert done.returncode == 0, done.stderr
+    [cell] = (tmp_path / "runs" / "train").iterdir()
+    [run] = written(cell)
+    [second] = (key for key in run.summary if key.startswith("react-miniwiki-bm25-n2") and key.endswith("/em"))
+    assert (run.summary["em"], run.summary[second], run.config["seed"]) == (0.0, 0.0, 0)
 
 
 def test_a_sweep_on_a_dashboard(sweep, tmp_path):

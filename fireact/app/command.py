@@ -65,6 +65,7 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
                 planned = plan(config_name, arguments) if begin else []
                 cells.total = len(planned)
+                _drop_dead_links(planned)
                 end = begin(_sweep(planned, arguments)) if planned and begin else None
                 hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
                 if end:
@@ -77,9 +78,17 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
 
 
 def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str]) -> Sweep:
-    first = planned[0]
-    folder = Path(first.runs_dir) / "grids" / naming.sweep_name(first.experiment, [a for a in arguments if "=" in a])
+    first, script = planned[0], Path(sys.argv[0]).stem
+    name = naming.sweep_name(first.experiment or script, [argument for argument in arguments if "=" in argument])
+    folder = Path(first.runs_dir) / "grids" / name
     return Sweep(first.experiment, folder, shlex.join(["python", Path(sys.argv[0]).name, *arguments]), planned)
+
+
+def _drop_dead_links(planned: Sequence[DictConfig]) -> None:
+    """A link to a run of the same configuration stands for nothing once somebody has removed that run."""
+    for folder in (Path(cfg.run_dir) for cfg in planned):
+        if folder.is_symlink() and not folder.exists():
+            folder.unlink()
 
 
 class _Cells:
@@ -102,7 +111,7 @@ class _Cells:
             self.folder = cfg.run_dir
             if self.total:
                 print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
-            with self.reported(cfg.run_dir if sweeping else None):
+            with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
                 check_numbers(str(context.job.config_name), cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
@@ -117,8 +126,12 @@ class _Cells:
     def _run_in_a_process_of_its_own(self, overrides: Sequence[str]) -> None:
         script = inspect.getfile(self.script)
         command = [sys.executable, script, *overrides, "hydra.mode=RUN", "then_act=true"]
-        if subprocess.run(command).returncode:
-            self.failed += 1
+        process = subprocess.Popen(command)
+        try:
+            self.failed += process.wait() != 0
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted too, and leaves a checkpoint first
+            raise
 
     @contextmanager
     def reported(self, cell: str | None = None) -> Iterator[None]:

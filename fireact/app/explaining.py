@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import functools
+import os
 import re
 import traceback
 
@@ -39,6 +40,8 @@ def _(error: OSError) -> str | None:
     if error.errno not in _NOT_OURS:
         return None
     place = error.filename or "the run folder"
+    if os.path.islink(place) and not os.path.exists(place):
+        return f"{place} is a link to a run that is gone; remove the link and run the same command again"
     return f"cannot use {place} ({error.strerror}); free or mend that place, or choose another with runs_dir=DIR"
 
 

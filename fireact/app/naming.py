@@ -42,15 +42,15 @@ def prompt(method: str, *, _root_: DictConfig) -> str | None:
     return None if task is None else f"{task.get('prompts') or task.name}/{method}.txt"
 
 
-def sweep_name(experiment: str | None, arguments: Sequence[str]) -> str:
-    """A folder for what a whole sweep gives: the experiment, then the overrides that narrow or move it.
+def sweep_name(name: str, arguments: Sequence[str]) -> str:
+    """A folder for what a whole sweep gives: its experiment or script, then the overrides that narrow or move it.
 
     >>> python train.py experiment=multi_method seed=0,1
     multi_method-seed@0,1
     """
     unnamed = _UNNAMED - {"act"}
     others = [f"-{key}@{value}" for key, value in sorted(_assignments(arguments, unnamed).items())]
-    return file_name(experiment or "sweep", "".join(others), also=",")
+    return file_name(name, "".join(others), also=",")
 
 
 def file_name(axes: str, extras: str = "", also: str = "") -> str:
