@@ -81,6 +81,8 @@ def test_a_beginning_held_once_changes_no_greedy_token(tiny, slots):
     shared = [150, 150, 150, 150, 150, 0, 150]  # the last one's beginning is another, and finds the place taken or free
     said = run_engine(engine, prompts, 10, shared)
     assert said == [greedy(model, prompt, 10) for prompt in prompts]
+    after = [*prompts[-1], *said[-1], 7, 8]  # its slot began at nothing; alone, it gets the place of the beginning
+    assert run_engine(engine, [after], 4, [150]) == [greedy(model, after, 4)]
     longer = [[*prompt, *words, 7, 8, 9] for prompt, words in zip(prompts, said, strict=True)]
     assert run_engine(engine, longer, 4, shared) == [greedy(model, prompt, 4) for prompt in longer]
 

@@ -85,8 +85,9 @@ class Engine:
                 break
             start = self._begin(request)
             donors = [s for s in range(len(self._held)) if self._start[s] == start]
-            donor = max(donors, key=lambda s: _common(self._held[s], request.prompt), default=slot)
-            known = max(start, min(_common(self._held[donor], request.prompt), len(request.prompt) - 1))
+            commons = {s: min(_common(self._held[s], request.prompt), len(request.prompt) - 1) for s in donors}
+            donor = max(commons, key=lambda s: commons[s], default=slot)
+            known = max(start, commons.get(donor, start))
             if any(_common(other.prompt, request.prompt) >= known + _WORTH_WAITING for other in admitted):
                 continue
             if donor != slot:
