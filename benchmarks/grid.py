@@ -1,6 +1,6 @@
 """What a grid costs beyond its cells' own work: twelve tunings, each acted out, in one command.
 
-    python benchmarks/grid.py [--cells N] [override of train.py …]
+    python benchmarks/grid.py [--cells N] [--size n50] [override of train.py …]
 
 Overhead is the whole command's time less the seconds that its cells spent in optimizer steps and in acting, as their
 metrics.json files say: starting up, composing, loading backbones, tokenising, exporting adapters, tables, figures and
@@ -24,7 +24,8 @@ def main() -> None:
     arguments, overrides = _arguments()
     seeds = ",".join(map(str, range(arguments.cells)))
     with tempfile.TemporaryDirectory() as folder:
-        command = [sys.executable, "train.py", "-m", "size=n50", f"seed={seeds}", f"runs_dir={folder}/runs", *overrides]
+        axes = [f"size={arguments.size}", f"seed={seeds}", f"runs_dir={folder}/runs"]
+        command = [sys.executable, "train.py", "-m", *axes, *overrides]
         wall, again = seconds(command), seconds(command)
         metrics = [json.loads(path.read_text()) for path in Path(folder).rglob("metrics.json")]
     fits = [found["seconds"] for found in metrics if "steps" in found]
@@ -37,6 +38,7 @@ def main() -> None:
 def _arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--cells", type=int, default=12, help="tunings, one a seed (12)")
+    parser.add_argument("--size", default="n50", help="trajectories of each (n50)")
     return parser.parse_known_args()
 
 
