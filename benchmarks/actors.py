@@ -36,9 +36,10 @@ class OneAtATime(HuggingFace):
 
 
 def cache_bytes(lm: HuggingFace) -> int:
-    """What the engine's keys and values take."""
+    """What the engine's keys and values take, those of a shared beginning included."""
     cache = lm._engine._cache
-    return sum(tensor.nbytes for tensor in (*cache._keys, *cache._values))
+    shared = (tensor for pair in cache._shared for tensor in pair)
+    return sum(tensor.nbytes for tensor in (*cache._keys, *cache._values, *shared))
 
 
 def act(lm: HuggingFace, cfg: app.Config, questions: list[Question]) -> list[Trajectory]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 import json
+import pkgutil
 import types
 import typing
 from collections.abc import Mapping
@@ -62,9 +63,9 @@ def _check_arguments(node: DictConfig) -> None:
 def _declared(target: str) -> dict[str, Any]:
     """The annotations of a class's or a function's parameters; none where they can't be told."""
     try:
-        found = hydra.utils.get_object(target)
+        found = pkgutil.resolve_name(target)
         return typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)
-    except Exception:  # whatever is wrong with it, instantiating it says so better
+    except (ImportError, AttributeError, NameError, TypeError, ValueError):  # what is amiss, instantiating says better
         return {}
 
 

@@ -58,7 +58,10 @@ def test_loss_keeps_what_the_architecture_does_to_its_logits():
     )).eval()
     ((batch,),) = steps()
     whole = model(input_ids=batch.input_ids, attention_mask=batch.attention_mask, labels=batch.labels).loss
-    torch.testing.assert_close(summed_loss(model, batch) / batch.step_targets, whole)
+    ours = summed_loss(model, batch) / batch.step_targets
+    torch.testing.assert_close(ours, whole)
+    gradients = (torch.autograd.grad(loss, list(model.parameters())) for loss in (ours, whole))
+    torch.testing.assert_close(*gradients)
 
 
 def test_a_batch_without_labels_costs_nothing(tiny):
