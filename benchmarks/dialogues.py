@@ -18,12 +18,13 @@ class Dialogue:
     """Its text so far, and how many turns are still to come."""
 
     ids: list[int]
+    shared: int  # tokens at its beginning that all dialogues have
     left: int = ROUNDS
 
     def request(self) -> Request:
         """The next turn; it ends when it is long enough, whatever it says."""
         self.left -= 1
-        return Request(self.ids, lambda _: False, TURN)
+        return Request(self.ids, lambda _: False, TURN, shared=self.shared)
 
     def answered(self, said: list[int], draw: torch.Generator) -> None:
         """What was said and a new observation belong to the text."""
@@ -38,7 +39,7 @@ def dialogues(count: int, shared: int) -> tuple[list[Dialogue], torch.Generator]
     """So many behind one prompt of ``shared`` tokens, and the generator of their observations."""
     draw = torch.Generator().manual_seed(0)
     prompt = _drawn(shared, draw)
-    return [Dialogue([*prompt, *_drawn(QUESTION, draw)]) for _ in range(count)], draw
+    return [Dialogue([*prompt, *_drawn(QUESTION, draw)], shared) for _ in range(count)], draw
 
 
 def questions_per_s(model: Any, batch: int, count: int, shared: int) -> float:

@@ -19,20 +19,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import bitsandbytes as bnb
 import torch
 from huggingface_hub import constants, snapshot_download
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, BitsAndBytesConfig, PreTrainedModel
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from fireact.errors import ConfigError, ModelError
+from fireact.quantized import dequantized, frozen, quantization_config
 from fireact.render import TextFormat, text_format
 
 log = logging.getLogger(__name__)
 transformers_logging.disable_progress_bar()
-logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns of an optional kernel that is never used here
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # PEFT still asks for it
 TRAINED_WITH = "fireact.json"  # beside the adapter: what plain PEFT does not record
 
@@ -99,13 +98,13 @@ class Backbone:
         Raises:
             ModelError: the weights can't be loaded.
         """
-        config = _quantization_config(quantization, self.torch_dtype())
+        config = quantization_config(quantization, self.torch_dtype())
         extra = {} if config is None else {"quantization_config": config}
         model = self._load(AutoModelForCausalLM, dtype=self.torch_dtype(), device_map={"": device()}, **extra)
         model.config.use_cache = False
         if config is None:
             return model
-        return dequantized(model) if dequantize else _float32_on_cpu(model)
+        return dequantized(model) if dequantize else frozen(model)
 
     def torch_dtype(self) -> torch.dtype:
         """The dtype of weights and arithmetic."""
@@ -236,49 +235,6 @@ def _hub_answers() -> bool:
 def device() -> torch.device:
     """The accelerator if there is one, else the CPU."""
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def _quantization_config(quantization: str | None, dtype: torch.dtype) -> BitsAndBytesConfig | None:
-    if quantization is None:
-        return None
-    if quantization == "int8":
-        return BitsAndBytesConfig(load_in_8bit=True)
-    if quantization == "nf4":
-        return BitsAndBytesConfig(
-            load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
-        )
-    raise ConfigError(f"quantization={quantization} is unknown; choose nf4, int8 or null")
-
-
-def _float32_on_cpu(model: PreTrainedModel) -> PreTrainedModel:
-    """Keep bitsandbytes from its bfloat16 CPU kernel, in place.
-
-    In evaluation mode it would repack the weights for that kernel: about 0.3 % off, and without a gradient from then
-    on, training included.
-    """
-    for layer in model.modules():
-        if isinstance(layer, bnb.nn.Linear4bit):
-            layer.support_avx512bf16_for_cpu = False
-    return model
-
-
-def dequantized(model: PreTrainedModel) -> PreTrainedModel:
-    """Replace every quantised layer by a dense one that holds the same values, in place."""
-    for name, layer in list(model.named_modules()):
-        if isinstance(layer, bnb.nn.Linear4bit):
-            weight = bnb.functional.dequantize_4bit(layer.weight.data, layer.weight.quant_state)
-        elif isinstance(layer, bnb.nn.Linear8bitLt):
-            weight = layer.weight.data * (layer.weight.SCB.unsqueeze(1) / 127.0)
-        else:
-            continue
-        dense = nn.Linear(layer.in_features, layer.out_features, layer.bias is not None, device="meta")
-        dense.weight = nn.Parameter(weight.to(model.dtype), requires_grad=False)
-        dense.bias = layer.bias
-        model.set_submodule(name, dense)
-    model.is_loaded_in_4bit = model.is_loaded_in_8bit = model.is_quantized = False
-    model.hf_quantizer = None
-    model.config.quantization_config = None
-    return model
 
 
 def decoder_of(model: Any) -> nn.Module:

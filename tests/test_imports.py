@@ -45,13 +45,14 @@ ALLOWED = {
     | {"journal", "journaled", "data.files"}
     | SEAMS,
     "data": {"errors", "records", "render", "download"},
-    "backbone": {"errors", "records", "render"},
+    "backbone": {"errors", "records", "render", "quantized"},
+    "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files"},
     "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
-MAY_LEARN = ("data", "backbone", "training", "lms.huggingface")
+MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")
 CONFIGURATION = {"hydra", "omegaconf"}
 
 

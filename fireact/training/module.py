@@ -82,6 +82,10 @@ def _logits_at(positions: Tensor, model: nn.Module) -> Iterator[None]:
         hook.remove()
 
 
+def _layers(model: nn.Module) -> list[nn.Module]:
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+
+
 class Tuner(lightning.LightningModule):
     """Trains whatever of ``model`` requires gradients.
 
@@ -104,13 +108,15 @@ class Tuner(lightning.LightningModule):
         attend_by_trajectory(model)
         if optim.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
+        if optim.compile:
+            for layer in _layers(model):
+                layer.compile(dynamic=True)  # packs differ in length
 
     def configure_model(self) -> None:
         """Shard the model layer by layer where the strategy asks for it (trainer=fsdp); PyTorch's FSDP2."""
         if self.device_mesh is None or isinstance(self.model, FSDPModule):
             return
-        layers = [module for module in self.model.modules() if isinstance(module, GradientCheckpointingLayer)]
-        for module in (*layers, self.model):
+        for module in (*_layers(self.model), self.model):
             # by default the root stays whole after a forward pass, and checkpoints would not know its weights
             fully_shard(module, reshard_after_forward=True)
 
@@ -148,7 +154,7 @@ class Tuner(lightning.LightningModule):
                 # gradients are averaged over ranks, but step_targets already counts all of theirs
                 self.manual_backward(part * self.trainer.world_size)
             loss += part.detach()
-        norm = self._clip_gradients()
+        norm = self._clip_gradients(optimizer)
         self.metrics = self._measure(loss, norm, batch)
         for group in optimizer.param_groups:
             group["lr"] = self.metrics["lr"]
@@ -192,9 +198,9 @@ class Tuner(lightning.LightningModule):
         states = checkpoint["rng"]
         self._rng = states[self.global_rank % len(states)]
 
-    def _clip_gradients(self) -> Tensor:
+    def _clip_gradients(self, optimizer: Any) -> Tensor:
         limit = float("inf") if self.optim.clip_norm is None else self.optim.clip_norm
-        norm = nn.utils.clip_grad_norm_(trainable_parameters(self.model), limit)
+        norm = nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], limit)
         return norm.full_tensor() if isinstance(norm, DTensor) else norm
 
     def _measure(self, loss: Tensor, norm: Tensor, batch: list[MicroBatch]) -> dict[str, float]:

@@ -25,6 +25,7 @@ class Optim:
         weight_decay: AdamW's, decoupled.
         clip_norm: the most that the 2-norm of a step's gradient may be; None leaves it.
         gradient_checkpointing: recompute activations in the backward pass: about a third slower, far less memory.
+        compile: hand every layer to ``torch.compile``: a minute more at first, on a GPU then far less for each step.
 
     Raises:
         ConfigError: a value makes no sense.
@@ -39,6 +40,7 @@ class Optim:
     weight_decay: float = 0.0
     clip_norm: float | None = 1.0
     gradient_checkpointing: bool = False
+    compile: bool = False
 
     def __post_init__(self) -> None:
         if self.schedule not in ("linear", "cosine", "constant"):
