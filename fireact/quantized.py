@@ -80,7 +80,7 @@ def _dense(packed: Tensor, scales: Tensor, blocksize: int, quant_type: str, shap
 
 
 def _times_frozen(gradient: Tensor, *quantised: Any) -> Tensor:
-    return gradient @ _dense(*quantised)
+    return gradient @ _dense(*quantised).to(gradient.dtype)  # under autocast they may differ
 
 
 def _like_times_frozen(gradient: Tensor, *quantised: Any) -> Tensor:

@@ -72,7 +72,7 @@ def test_tuning_learns_and_what_it_leaves_acts(tiny, tune, kind, compiled, tmp_p
     trainer = lambda **options: TRAINER.func(**{**TRAINER.keywords, **GPU, **options})  # noqa: E731
     optim = {"epochs": 20, "lr": 2e-2, "compile": compiled}
     results = tune(adapter=adapter, trainer=trainer, data={"packing": True}, optim=optim)
-    assert results["train_loss"] < 5.0  # ln 300 = 5.7 before
+    assert results["train_loss"] < 5.5  # ln 300 = 5.7 before
     model = load_for_acting(tiny, str(tmp_path / "run" / "adapter"))
     merged = model(input_ids=pack().input_ids).logits.float()
     apart = load_for_acting(tiny, str(tmp_path / "run" / "adapter"), merge=False)(input_ids=pack().input_ids).logits
