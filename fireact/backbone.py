@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import importlib.util
 import json
 import logging
@@ -77,11 +79,7 @@ class Backbone:
         Raises:
             ModelError: it can't be loaded.
         """
-        if (other := self.tokenizer_from) is None:
-            return self._load(AutoTokenizer, padding_side="right")
-        place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
-        source = dataclasses.replace(self, tokenizer_from=None, embedded=False, **place)
-        return source._load(AutoTokenizer, padding_side="right")
+        return _tokenizer(self)
 
     def text_format(self, tokenizer: Any) -> TextFormat:
         """``format`` bound to ``tokenizer``."""
@@ -161,7 +159,7 @@ class Adapter:
         """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full."""
         if self.kind == "full":  # an optimizer's small updates would be lost in bfloat16 weights
             return dataclasses.replace(backbone, dtype="float32").model()
-        model = backbone.model(self.quantization, self.dequantize_once)
+        model = shared_model(backbone, self.quantization, self.dequantize_once)
         config = LoraConfig(
             r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, bias="none", task_type="CAUSAL_LM",
             target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
@@ -191,17 +189,49 @@ def load_for_acting(backbone: Backbone, adapter: str | None, merge: bool = True)
         ModelError: the folder holds no adapter, or one of another backbone.
     """
     if adapter is None:
-        return backbone.model().eval()
+        return shared_model(backbone).eval()
     facts = _trained_with(backbone, Path(adapter))
     if facts["kind"] == "full":
         return dataclasses.replace(backbone, path=adapter).model().eval()
-    base = backbone.model(facts["quantization"], dequantize=merge)
+    base = shared_model(backbone, facts["quantization"], dequantize=merge)
     try:
         tuned = PeftModel.from_pretrained(base, adapter)
     except (RuntimeError, ValueError) as error:
         raise ModelError(f"the adapter in {adapter} does not fit the weights of backbone {backbone.name}; "
                          "evaluate it with the backbone that it was trained on") from error
-    return (tuned.merge_and_unload() if merge else tuned).eval()
+    return (tuned.merge_and_unload(safe_merge=True) if merge else tuned).eval()  # safe: into copies of the weights
+
+
+_kept: dict[tuple[Backbone, str | None], PreTrainedModel] = {}  # the last one that was shared
+
+
+def shared_model(backbone: Backbone, quantization: str | None = None, dequantize: bool = False) -> PreTrainedModel:
+    """``backbone.model(…)`` for those who leave its weights as they are, such as one cell of a sweep after another.
+
+    On a CPU the weights are read and quantised once, and every model is a new one around the same weights. A GPU, whose
+    memory is scarce, holds nothing that is not in use.
+    """
+    if device().type != "cpu":
+        return backbone.model(quantization, dequantize)
+    if (key := (backbone, quantization)) not in _kept:
+        _kept.clear()
+        _kept[key] = backbone.model(quantization)
+    weights = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in _kept[key].parameters() if _is_dense(p)}
+    model = copy.deepcopy(_kept[key], weights)
+    return dequantized(model) if quantization and dequantize else model
+
+
+def _is_dense(parameter: nn.Parameter) -> bool:
+    return type(parameter) is nn.Parameter
+
+
+@functools.lru_cache(maxsize=2)
+def _tokenizer(backbone: Backbone) -> Any:
+    if (other := backbone.tokenizer_from) is None:
+        return backbone._load(AutoTokenizer, padding_side="right")
+    place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
+    source = dataclasses.replace(backbone, tokenizer_from=None, embedded=False, **place)
+    return source._load(AutoTokenizer, padding_side="right")
 
 
 def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:

@@ -96,6 +96,8 @@ class Tokenizer(Protocol):
 
     def __call__(self, text: str, *, add_special_tokens: bool = True) -> Any: ...
 
+    def __hash__(self) -> int: ...
+
 
 class TextFormat(Protocol):
     """A text layout bound to one tokenizer. ``terminator`` ends each turn of the model and is a target."""

@@ -20,6 +20,7 @@ from fireact.errors import ConfigError, FireActError
 from fireact.reporting.grid import GRID, METRICS, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
+_NOT_RUN = "it was not run"
 _PLACES = {"tuned", "seed", "cache_dir", "runs_dir", "run_dir"}  # options that every cell has a value of its own for
 
 
@@ -114,12 +115,13 @@ def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
     """Lets a sweep end in ``grid.json``, a table, figures and the page of the cells that ``cells_of`` finds in it.
 
     They are looked for, and what they act out is composed, before the first cell runs, so that nothing is paid for
-    where that is a mistake.
+    where that is a mistake; and ``grid.json`` is there from then on, for a report of a sweep that was killed.
     """
 
     def begin(sweep: Sweep) -> Callable[[], None]:
         cells = {cell.run: cell for cell in cells_of(sweep.cells)}
         _compose_once(sweep.cells)
+        _write_grid(sweep, list(cells.values()))
         return lambda: _conclude(sweep, list(cells.values()))
 
     return begin
@@ -133,19 +135,26 @@ def _compose_once(cells: Sequence[Config]) -> None:
 
 
 def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:
-    from fireact import runs
     from fireact.reporting import report, results, tables
+
+    grid = _write_grid(sweep, cells)
+    for path in report.write_report(grid, sweep.folder):
+        print(path)
+    logger = sweep.cells[0].get("logger")
+    whole = all(cell.failed != _NOT_RUN for cell in grid.cells)
+    if whole and logger and "folder" in logger:  # a dashboard
+        board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
+        with opened(board, {"command": sweep.command}, "report") as dashboard:
+            dashboard.table(tables.table_of(results.results_of(grid)))
+
+
+def _write_grid(sweep: Sweep, cells: Sequence[Cell]) -> Grid:
+    from fireact import runs
 
     grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
     sweep.folder.mkdir(parents=True, exist_ok=True)
     runs.write_json(sweep.folder / GRID, grid.to_json())
-    for path in report.write_report(grid, sweep.folder):
-        print(path)
-    logger = sweep.cells[0].get("logger")
-    if logger and "folder" in logger:  # a dashboard
-        board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
-        with opened(board, {"command": sweep.command}, "report") as dashboard:
-            dashboard.table(tables.table_of(results.results_of(grid)))
+    return grid
 
 
 def _points(cfg: Config, methods: Sequence[str]) -> Iterator[tuple[str, str, str]]:
@@ -189,5 +198,5 @@ def _with_outcome(cell: Cell) -> Cell:
     if (cell.run / METRICS).exists():
         return cell
     notes = [folder / FAILED for folder in (cell.run, cell.fit) if folder and (folder / FAILED).exists()]
-    reason = notes[0].read_text(encoding="utf-8").strip() if notes else "it was not run"
+    reason = notes[0].read_text(encoding="utf-8").strip() if notes else _NOT_RUN
     return Cell(cell.axes, cell.run, cell.fit, reason)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from peft import PeftModel
 
-from fireact.backbone import Adapter, Backbone, load_for_acting
+from fireact.backbone import Adapter, Backbone, load_for_acting, shared_model
 from fireact.errors import ConfigError, ModelError
 
 IDS = torch.arange(5, 45).reshape(2, 20)
@@ -59,6 +59,32 @@ def test_dequantising_once_is_the_same_function(tiny):
     assert not any(isinstance(layer, bnb.nn.Linear4bit) for layer in dense.modules())
     torch.testing.assert_close(logits(dense), logits(quantised))
     assert not torch.equal(logits(dense), logits(tiny.model()))
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_a_backbone_is_loaded_once_and_nobody_changes_it(tiny, tmp_path, quantization, monkeypatch):
+    loads, load = [], Backbone.model
+    monkeypatch.setattr("fireact.backbone._kept", {})
+    monkeypatch.setattr(Backbone, "model", lambda self, *args, **kwargs: loads.append(args) or load(self, *args))
+    untouched = logits(shared_model(tiny, quantization))
+    tuned(tiny, Adapter("x", "lora", quantization, r=4, targets="all-linear"), tmp_path)
+    model = Adapter("x", "lora", quantization, r=4).apply(tiny).train()
+    optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
+    model(input_ids=IDS, labels=IDS).loss.backward()
+    optimizer.step()
+    for merge in (True, False):
+        load_for_acting(tiny, str(tmp_path), merge)
+    torch.testing.assert_close(logits(shared_model(tiny, quantization)), untouched, rtol=0, atol=0)
+    torch.testing.assert_close(logits(load(tiny, quantization)), untouched, rtol=0, atol=0)
+    assert len(loads) == 1
+
+
+def test_full_tuning_has_weights_of_its_own(tiny):
+    untouched = logits(shared_model(tiny))
+    with torch.no_grad():
+        for parameter in Adapter("full", "full").apply(tiny).parameters():
+            parameter.zero_()
+    torch.testing.assert_close(logits(shared_model(tiny)), untouched, rtol=0, atol=0)
 
 
 def test_an_adapter_of_another_backbone_is_refused(tiny, tmp_path):

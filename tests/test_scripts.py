@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 
@@ -22,16 +23,20 @@ ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.override
 def run(tmp_path):
     """``run("train.py", "key=value", …)`` calls a script with its runs and cache under ``tmp_path``."""
 
-    def call(script: str, *overrides: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    def call(script: str, *overrides: str, until: str = "", **environment: str) -> subprocess.CompletedProcess[str]:
+        """``until`` is what it says before Ctrl-C is pressed."""
         places = [f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
-        return subprocess.run(
-            [sys.executable, str(ROOT / script), *overrides, *places],
-            cwd=tmp_path,
-            env={**OUTSIDE, "OMP_NUM_THREADS": "1", **environment},
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        command = [sys.executable, str(ROOT / script), *overrides, *places]
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        env = {**OUTSIDE, "OMP_NUM_THREADS": "1", **environment}
+        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:
+            said = ""
+            while until and until not in said:
+                said += process.stdout.readline()
+            if until:
+                process.send_signal(signal.SIGINT)
+            out, err = process.communicate(timeout=300)
+        return subprocess.CompletedProcess(command, process.returncode, said + out, err)
 
     return call
 
@@ -70,7 +75,8 @@ def sweep(run, tiny_folder, tmp_path):
     """A sweep of ``train.py`` over tiny tunings; ``-m`` and the axes are the caller's."""
     assert run("generate.py", "task.split=train", "task.limit=8", f"run_dir={tmp_path}/teacher").returncode == 0
     data = ["data=file", f"data.path={tmp_path}/teacher/trajectories.jsonl"]
-    return lambda *axes: run("train.py", "backbone=tiny_random", f"backbone.path={tiny_folder}", *data, *ACTING, *axes)
+    tiny = ["backbone=tiny_random", f"backbone.path={tiny_folder}", *data, *ACTING]
+    return lambda *axes, **options: run("train.py", *tiny, *axes, **options)
 
 
 @pytest.mark.parametrize("apart", ["false", "true"])
@@ -88,6 +94,16 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
     assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
     again = sweep(*axes)
     assert "train loss" in done.stdout and "train loss" not in again.stdout
+
+
+def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):
+    cut = sweep("size.n=4", "optim.epochs=1,4000", "-m", until="cell 2 of 2")
+    assert cut.returncode == 130 and "run the same command to resume" in cut.stderr, cut.stderr
+    assert "Traceback" not in cut.stderr
+    (folder,) = (tmp_path / "runs" / "grids").iterdir()
+    cells = json.loads((folder / "grid.json").read_text())["cells"]
+    assert [cell["failed"] for cell in cells] == ["", "it was not run"]
+    assert (folder / "report.html").is_file() and "it was not run" in (folder / "sweep.md").read_text()
 
 
 def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):

@@ -67,9 +67,11 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
                 cells.total = len(planned)
                 _drop_dead_links(planned)
                 end = begin(_sweep(planned, arguments)) if planned and begin else None
-                hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
-                if end:
-                    end()
+                try:
+                    hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
+                finally:  # a sweep that is interrupted shows what it has
+                    if end:
+                        end()
             sys.exit(cells.summary(planned))
 
         return command

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -68,7 +69,7 @@ class RowMaker:
         """
         rows, fit = [], Fit()
         for trajectory in trajectories:
-            ids, targets = encode(self.segments(trajectory), self.tokenizer)
+            ids, targets = _encoded(tuple(self.segments(trajectory)), self.tokenizer)
             if length := self._fitting(trajectory.question.id, targets, fit):
                 learnt = targets if self.loss_on == "targets" else [True] * len(ids)
                 rows.append(
@@ -106,6 +107,12 @@ class RowMaker:
         length = last_turn_end(targets, self.max_length) if self.too_long == "split" else 0
         (fit.split if length else fit.dropped).append(question)
         return length
+
+
+@functools.lru_cache(maxsize=2048)
+def _encoded(segments: tuple[Segment, ...], tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
+    """``encode``, once for all cells of a sweep."""
+    return encode(segments, tokenizer)
 
 
 def last_turn_end(targets: Sequence[bool], length: int) -> int:

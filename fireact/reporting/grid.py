@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -96,6 +96,8 @@ class Grid:
 def read_grid(folder: Path) -> Grid:
     """The grid whose ``grid.json`` lies in ``folder``; its paths count from the current folder.
 
+    Cells that have got their results since are no longer failed.
+
     Raises:
         DataError: there is none, or it is malformed.
     """
@@ -104,6 +106,7 @@ def read_grid(folder: Path) -> Grid:
         cells = [
             Cell(c["axes"], Path(c["run"]), Path(c["fit"]) if c["fit"] else None, c["failed"]) for c in row["cells"]
         ]
+        cells = [replace(cell, failed="") if (cell.run / METRICS).exists() else cell for cell in cells]
         return Grid(row["experiment"], row["command"], tuple(cells))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / GRID} is malformed ({error}); run the sweep again") from error
