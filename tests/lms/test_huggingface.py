@@ -12,6 +12,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.huggingface import HuggingFace
 from fireact.lms.huggingface.attention import attend
 from fireact.lms.huggingface.engine import Engine, Request
+from fireact.lms.huggingface.lookup import Lookup
 from fireact.render import Dialogue, Turn, encode, text_format
 
 QUESTIONS = [f"Who wrote {title}?" for title in ("a book", "it", "Y", "the longest of all the books by Y", "I", "find")]
@@ -37,6 +38,13 @@ def run_engine(engine: Engine, prompts: list[list[int]], n: int, shared: list[in
     return [request.generated for request in requests]
 
 
+def widths(engine: Engine, monkeypatch) -> list[int]:
+    """Of every forward pass that the engine makes from now on: the most tokens it feeds a row."""
+    fed, forward = [], engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda *args: (fed.append(args[1].shape[1]), forward(*args))[1])
+    return fed
+
+
 @pytest.mark.parametrize("slots", [1, 2, 4, 16])
 def test_greedy_tokens_are_those_of_the_unbatched_loop(tiny, slots):
     model, tokenizer = load_for_acting(tiny, None), tiny.tokenizer()
@@ -45,11 +53,49 @@ def test_greedy_tokens_are_those_of_the_unbatched_loop(tiny, slots):
     assert run_engine(Engine(model, slots), prompts, 12) == [greedy(model, prompt, 12) for prompt in prompts]
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("slots", [1, 3, 16])
+def test_guesses_save_steps_and_change_no_token(tiny, slots, shared, monkeypatch):
+    model, engine = (load_for_acting(tiny, None) for _ in range(2))
+    engine = Engine(engine, slots)
+    fed = widths(engine, monkeypatch)
+    beginning = list(range(100, 180)) if shared else []
+    prompts = [[*beginning, *range(5 + i, 15 + i), *range(5 + i, 9 + i)] for i in range(4)]
+    said = run_engine(engine, prompts, 60, [len(beginning)] * 4)
+    assert said == [greedy(model, prompt, 60) for prompt in prompts]
+    assert len(fed) < 0.8 * 60 * -(-4 // slots)  # the tiny model soon repeats itself
+
+
+def test_a_guess_is_what_followed_the_same_words_last_time():
+    lookup = Lookup()
+    assert lookup.guess([1, 2, 1], 9) == [] and lookup.guess([1, 2, 1, 2], 9) == [1, 2]
+    lookup = Lookup()
+    lookup.reach = 9
+    assert lookup.guess([1, 2, 3, 4], 9) == []
+    assert lookup.guess([1, 2, 3, 4, 9, 2, 3], 9) == [4, 9, 2, 3]  # after 2 3
+    assert lookup.guess([1, 2, 3, 4, 9, 2, 3, 5, 6, 1, 2, 3], 2) == [4, 9]  # after 1 2 3, though 2 3 stood later
+    assert lookup.guess([1, 2, 3, 4, 9, 2, 3, 5, 6, 1, 2, 3, 7, 2, 3], 3) == [7, 2, 3]
+    assert lookup.guess([1, 2, 3, 4, 9, 2, 3, 5, 6, 1, 2, 3, 7, 2, 3], 0) == []
+
+
+def test_a_guess_stops_where_the_turn_does(tiny):
+    model, prompt = load_for_acting(tiny, None), list(range(5, 45))
+    alone = greedy(model, prompt, 40)
+    for end in range(30, 40):
+        request = Request(prompt, lambda generated, end=end: len(generated) == end, 40)
+        engine = Engine(model, 1)
+        engine.submit(request)
+        while not engine.idle:
+            engine.step()
+        assert request.generated == alone[:end]
+        assert engine._held[0] == [*prompt, *alone[: end - 1]]
+
+
 def test_a_continued_prompt_feeds_only_its_new_tokens(tiny, monkeypatch):
     model = load_for_acting(tiny, None)
-    engine, fed = Engine(model, 4), []
-    advance = engine._advance
-    monkeypatch.setattr(engine, "_advance", lambda *args: (fed.append(args[2].shape[1]), advance(*args)))
+    monkeypatch.setattr("fireact.lms.huggingface.engine._AT_ONCE", 1)  # no guesses
+    engine = Engine(model, 4)
+    fed = widths(engine, monkeypatch)
     prompt = list(range(5, 105))
     [generated] = run_engine(engine, [prompt], 6)
     longer = [*prompt, *generated, 7, 8, 9]
@@ -61,8 +107,8 @@ def test_a_continued_prompt_feeds_only_its_new_tokens(tiny, monkeypatch):
 
 def test_a_shared_beginning_is_computed_once(tiny, monkeypatch):
     engine, fed = Engine(load_for_acting(tiny, None), 4), []
-    advance = engine._advance
-    monkeypatch.setattr(engine, "_advance", lambda *args: (fed.append(tuple(args[2].shape)), advance(*args)))
+    forward = engine._forward
+    monkeypatch.setattr(engine, "_forward", lambda *args: (fed.append(tuple(args[1].shape)), forward(*args))[1])
     shared = [5 + i % 200 for i in range(150)]
     run_engine(engine, [[*shared, 6, 7], [*shared, 8], [*shared, 9, 10, 11]], 2)
     assert fed[0] == (1, 152)
