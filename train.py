@@ -18,12 +18,14 @@ def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
     if cfg.adapter.name == "none":
         return prompt(cfg)
+    files = runs.digests(runs.shaping(app.resolved(cfg.data)))
+    shape = {**app.resolved(cfg), **({"data_sha256": files} if files else {})}
     if not runs.is_first_rank():  # it only helps the first one with the fit
-        tune(cfg, runs.open(cfg.run_dir, app.resolved(cfg)), None)
+        tune(cfg, runs.open(cfg.run_dir, shape), None)
         return 0.0
-    runs.adopt(cfg.run_dir, app.resolved(cfg))
+    runs.adopt(cfg.run_dir, shape)
     with runs.locked(cfg.run_dir):
-        run = runs.open(cfg.run_dir, app.resolved(cfg))
+        run = runs.open(cfg.run_dir, shape)
         logger = app.build(cfg.logger)
         # What is finished is not opened again: a dashboard would gain a run that says nothing.
         shown = run.state != runs.State.FINISHED or (cfg.then_act and sweep.unfinished(cfg))

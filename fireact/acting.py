@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,7 @@ def open_run(cfg: Config) -> runs.Run:
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
     """
-    files = _files(runs.shaping(resolved(cfg.task)))
+    files = runs.digests(runs.shaping(resolved(cfg.task)))
     content = {"tuned_sha256": _weights(cfg.tuned), **({"task_sha256": files} if files else {})}
     run = runs.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == runs.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
@@ -180,20 +179,9 @@ def _search(node: Config, journal: Journal) -> SearchTool:
 def _settings(kind: str, node: Config) -> dict[str, Any]:
     """What shapes the answers of a part: its configuration and the content of every file that this names."""
     settings = runs.shaping({kind: resolved(node)}, [*runs.IGNORED, *_NO_CORPUS])
-    return {**settings, **{f"{key} sha256": digest for key, digest in _files(settings).items()}}
-
-
-def _files(settings: Mapping[str, Any]) -> dict[str, str]:
-    """The digest of every file that the settings name."""
-    files = {key: value for key, value in settings.items() if isinstance(value, str) and os.path.isfile(value)}
-    return {key: _digest(value) for key, value in files.items()}
+    return {**settings, **{f"{key} sha256": digest for key, digest in runs.digests(settings).items()}}
 
 
 def _weights(adapter: str | None) -> dict[str, str]:
     """The digest of every weight file of an adapter folder."""
-    return {file.name: _digest(file) for file in sorted(Path(adapter).glob("*.safetensors"))} if adapter else {}
-
-
-def _digest(path: str | Path) -> str:
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return {file.name: runs.digest(file) for file in sorted(Path(adapter).glob("*.safetensors"))} if adapter else {}

@@ -26,6 +26,7 @@ from fireact.errors import StorageError
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
+LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
 IGNORED = (
     "act",
     "axes",
@@ -197,7 +198,7 @@ def append_line(path: Path, value: Any) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with _writing(path), path.open("a", encoding="utf-8") as file:
+    with _writing(path), path.open("a", encoding="utf-8", errors=LONE_SURROGATES) as file:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
@@ -216,6 +217,17 @@ def shaping(config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> dict[
     """The leaves of a configuration, by dotted key, that decide what comes out: all but the ignored ones."""
     ignored = [f".{key}." for key in ignore]
     return {key: leaf for key, leaf in _leaves(config) if not any(part in f".{key}." for part in ignored)}
+
+
+def digests(leaves: Mapping[str, Any]) -> dict[str, str]:
+    """The SHA-256 of every file that the leaves of a configuration name."""
+    return {key: digest(leaf) for key, leaf in leaves.items() if isinstance(leaf, str) and os.path.isfile(leaf)}
+
+
+def digest(path: str | Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
@@ -249,7 +261,7 @@ def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[st
 def _write(path: Path, texts: Iterable[str]) -> None:
     # The process id keeps two ranks of one run out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+    with temporary.open("w", encoding="utf-8", errors=LONE_SURROGATES) as file:
         file.writelines(texts)
         file.flush()
         os.fsync(file.fileno())

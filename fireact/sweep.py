@@ -17,10 +17,9 @@ from fireact.app.command import FAILED, Begin, Sweep
 from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
-from fireact.reporting.grid import GRID, METRICS, Cell, Grid
+from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
-_NOT_RUN = "it was not run"
 _PLACES = {"tuned", "seed", "cache_dir", "runs_dir", "run_dir"}  # options that every cell has a value of its own for
 
 
@@ -141,7 +140,7 @@ def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:
     for path in report.write_report(grid, sweep.folder):
         print(path)
     logger = sweep.cells[0].get("logger")
-    whole = all(cell.failed != _NOT_RUN for cell in grid.cells)
+    whole = all(cell.failed != UNFINISHED for cell in grid.cells)
     if whole and logger and "folder" in logger:  # a dashboard
         board = build(logger, folder=str(sweep.folder), group=sweep.experiment or "train")
         with opened(board, {"command": sweep.command}, "report") as dashboard:
@@ -153,7 +152,7 @@ def _write_grid(sweep: Sweep, cells: Sequence[Cell]) -> Grid:
 
     grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
     sweep.folder.mkdir(parents=True, exist_ok=True)
-    runs.write_json(sweep.folder / GRID, grid.to_json())
+    runs.write_json(sweep.folder / GRID, grid.to_json(sweep.folder))
     return grid
 
 
@@ -194,9 +193,10 @@ def _evaluation(
 
 
 def _with_outcome(cell: Cell) -> Cell:
-    """``cell``, with the reason why it has no results, if it has none."""
-    if (cell.run / METRICS).exists():
-        return cell
+    """``cell``, with the sentence in which its last attempt ended, or that it has no results yet."""
     notes = [folder / FAILED for folder in (cell.run, cell.fit) if folder and (folder / FAILED).exists()]
-    reason = notes[0].read_text(encoding="utf-8").strip() if notes else _NOT_RUN
+    if notes:
+        reason = notes[0].read_text(encoding="utf-8").strip()
+    else:
+        reason = "" if (cell.run / METRICS).exists() else UNFINISHED
     return Cell(cell.axes, cell.run, cell.fit, reason)

@@ -106,3 +106,8 @@ def test_a_folder_with_a_broken_config_is_refused(tmp_path: Path, text: str) -> 
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(StorageError, match="config.yaml is not a configuration; remove"):
         runs.open(tmp_path, CONFIG)
+
+
+def test_a_lone_surrogate_is_written_as_its_escape(tmp_path):
+    runs.append_line(tmp_path / "lines.jsonl", {"said": "\ud800"})
+    assert (tmp_path / "lines.jsonl").read_bytes() == b'{"said": "\\ud800"}\n'

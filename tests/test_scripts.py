@@ -11,6 +11,7 @@ import sys
 
 import pytest
 
+from fireact.reporting.grid import read_grid
 from tests.conftest import ROOT
 from tests.wandb_file import written
 
@@ -102,8 +103,8 @@ def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):
     assert "Traceback" not in cut.stderr
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
     cells = json.loads((folder / "grid.json").read_text())["cells"]
-    assert [cell["failed"] for cell in cells] == ["", "it was not run"]
-    assert (folder / "report.html").is_file() and "it was not run" in (folder / "sweep.md").read_text()
+    assert [cell["failed"] for cell in cells] == ["", "it is not finished; run the same command again"]
+    assert (folder / "report.html").is_file() and "it is not finished" in (folder / "sweep.md").read_text()
 
 
 def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
@@ -111,15 +112,27 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     second = sweep("size.n=4", "loss_on=targets,all", "process_per_cell=true", "-m")
     assert (first.returncode, second.returncode) == (0, 0), second.stderr
     assert "is the same run as" in second.stdout and second.stdout.count("train loss") == 1
-    grids = [json.loads(path.read_text()) for path in (tmp_path / "runs" / "grids").glob("*/grid.json")]
-    rows = {cell["axes"]["loss_on"]: cell for grid in grids if len(grid["cells"]) == 2 for cell in grid["cells"]}
-    fits = {loss_on: tmp_path / cell["fit"] for loss_on, cell in rows.items()}
+    grids = [read_grid(path.parent) for path in (tmp_path / "runs" / "grids").glob("*/grid.json")]
+    rows = {cell.axes["loss_on"]: cell for grid in grids if len(grid.cells) == 2 for cell in grid.cells}
+    fits = {loss_on: cell.fit for loss_on, cell in rows.items()}
     assert {loss_on: fit.is_symlink() for loss_on, fit in fits.items()} == {"targets": True, "all": False}
-    assert [cell["failed"] for cell in rows.values()] == ["", ""]
+    assert [cell.failed for cell in rows.values()] == ["", ""]
     shutil.rmtree(fits["targets"].resolve())
     third = sweep("size.n=4", "loss_on=targets,all", "-m")  # the link is dead: this cell is tuned, the other is there
     assert (third.returncode, third.stdout.count("train loss")) == (0, 1), third.stderr
     assert not fits["targets"].is_symlink()
+
+
+def test_other_trajectories_under_the_same_name_are_not_taken_for_what_was_learnt(sweep, tmp_path):
+    assert sweep("size.n=4", "-m").returncode == 0
+    path = tmp_path / "teacher" / "trajectories.jsonl"
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[1:]))
+    again = sweep("size.n=4", "-m")
+    assert (again.returncode, "was made with data_sha256.path=" in again.stderr) == (1, True)
+    (folder,) = (tmp_path / "runs" / "grids").iterdir()
+    [cell] = read_grid(folder).cells
+    assert "was made with data_sha256.path=" in cell.failed  # though there are results, of the other trajectories
+    assert "was made with" in (folder / "sweep.md").read_text()
 
 
 def test_what_cells_would_act_out_is_composed_before_the_first_of_them(sweep, tmp_path):

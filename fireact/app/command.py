@@ -63,10 +63,11 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
             cells, planned = _Cells(script), []
             with cells.interruptible(), cells.reported():
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
-                planned = plan(config_name, arguments) if begin else []
-                cells.total = len(planned)
-                _drop_dead_links(planned)
-                end = begin(_sweep(planned, arguments)) if planned and begin else None
+                found = plan(config_name, arguments) if begin else []
+                cells.total = len(found)
+                _drop_dead_links(found)
+                end = begin(_sweep(found, arguments)) if found and begin else None
+                planned = found  # from here on cells may fail
                 try:
                     hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
                 finally:  # a sweep that is interrupted shows what it has

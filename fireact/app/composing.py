@@ -127,8 +127,10 @@ def _refuse_shared_folders(cells: Sequence[DictConfig]) -> None:
     for cfg in cells:
         other = owners.setdefault(cfg.run_dir, cfg)
         if other is not cfg:
-            raise ConfigError(f"two cells of this sweep would share {cfg.run_dir}; leave run_dir out, and name no "
-                              "value of an axis twice")
+            unnamed = ", ".join(key for key in ("act", "logger") if cfg.get(key) != other.get(key))
+            why = f"they differ only in {unnamed}, which no folder is named by: sweep over something else" if unnamed \
+                else "leave run_dir out, and name no value of an axis twice"
+            raise ConfigError(f"two cells of this sweep would share {cfg.run_dir}; {why}")
 
 
 def _ours(group: str) -> bool:

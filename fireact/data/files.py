@@ -56,7 +56,7 @@ def write(
     number = 0
     try:
         Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("w", encoding="utf-8") as file:
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as file:
             for number, trajectory in enumerate(trajectories, start=1):  # noqa: B007 - the last one is the answer
                 file.write(json.dumps(to_row(trajectory), ensure_ascii=False) + "\n")
     except OSError as error:

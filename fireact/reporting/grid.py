@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,6 +17,7 @@ from fireact.records import Trajectory
 
 GRID = "grid.json"
 PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"
+UNFINISHED = "it is not finished; run the same command again"
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,13 @@ class Cell:
 
     @cached_property
     def fit_metrics(self) -> dict[str, Any]:
-        """The tuning's ``metrics.json``; empty for a prompted cell."""
-        return _json(self.fit / METRICS) if self.fit else {}
+        """The tuning's ``metrics.json``; empty for a prompted cell and for an adapter that was tuned elsewhere."""
+        return _json(self.fit / METRICS) if self.fit and (self.fit / METRICS).exists() else {}
 
     @property
-    def trained_on(self) -> int:
-        """How many trajectories it was tuned on; 0 for a prompted cell."""
-        return int(self.fit_metrics["data"]["kept"]) if self.fit else 0
+    def trained_on(self) -> int | None:
+        """How many trajectories it was tuned on; None if it was not, or elsewhere."""
+        return int(self.fit_metrics["data"]["kept"]) if self.fit_metrics else None
 
     def trajectories(self) -> Iterator[Trajectory]:
         """What it did, one trajectory at a time, in the order in which the questions were finished."""
@@ -84,32 +86,39 @@ class Grid:
         names = dict.fromkeys(name for cell in self.cells for name in cell.axes)
         return [name for name in names if len({cell.axes.get(name) for cell in self.cells}) > 1]
 
-    def to_json(self) -> dict[str, Any]:
-        """What ``read_grid`` reads back equal."""
+    def to_json(self, folder: Path) -> dict[str, Any]:
+        """What ``read_grid`` reads back equal; paths count from ``folder``: all of ``runs_dir`` may be moved."""
         cells = [
-            {"axes": dict(c.axes), "run": str(c.run), "fit": str(c.fit) if c.fit else None, "failed": c.failed}
+            {"axes": dict(c.axes), "run": os.path.relpath(c.run, folder),
+             "fit": os.path.relpath(c.fit, folder) if c.fit else None, "failed": c.failed}
             for c in self.cells
         ]
         return {"experiment": self.experiment, "command": self.command, "cells": cells}
 
 
 def read_grid(folder: Path) -> Grid:
-    """The grid whose ``grid.json`` lies in ``folder``; its paths count from the current folder.
-
-    Cells that have got their results since are no longer failed.
+    """The grid whose ``grid.json`` lies in ``folder``; a cell that was unfinished then may have its results by now.
 
     Raises:
         DataError: there is none, or it is malformed.
     """
     row = _json(folder / GRID)
     try:
-        cells = [
-            Cell(c["axes"], Path(c["run"]), Path(c["fit"]) if c["fit"] else None, c["failed"]) for c in row["cells"]
-        ]
-        cells = [replace(cell, failed="") if (cell.run / METRICS).exists() else cell for cell in cells]
-        return Grid(row["experiment"], row["command"], tuple(cells))
+        cells = tuple(
+            Cell(c["axes"], _place(folder, c["run"]), _place(folder, c["fit"]) if c["fit"] else None, c["failed"])
+            for c in row["cells"]
+        )
+        return Grid(row["experiment"], row["command"], tuple(map(_by_now, cells)))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / GRID} is malformed ({error}); run the sweep again") from error
+
+
+def _place(folder: Path, path: str) -> Path:
+    return Path(os.path.normpath(folder / path))
+
+
+def _by_now(cell: Cell) -> Cell:
+    return replace(cell, failed="") if cell.failed == UNFINISHED and (cell.run / METRICS).exists() else cell
 
 
 def name_of(axes: Mapping[str, str], among: Sequence[str]) -> str:

@@ -6,9 +6,10 @@ import argparse
 import re
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
-from fireact.errors import FireActError, StorageError
+from fireact.errors import DataError, FireActError, StorageError
 from fireact.reporting.figures import draw
 from fireact.reporting.grid import Grid, read_grid
 from fireact.reporting.page import write_page
@@ -33,10 +34,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def write_report(grid: Grid, folder: Path) -> list[Path]:
     """Write ``<experiment>.md .csv .png .svg``, ``<experiment>-rounds.png .svg`` for histograms, and ``report.html``.
 
+    A cell whose files can't be read is named beside those that failed.
+
     Raises:
+        DataError: no cell's files can be read, so that there is nothing to report.
         StorageError: a file can't be written.
     """
     results = results_of(grid)
+    if results.failures and not results.rows and not any(cell.failed for cell in grid.cells):
+        raise DataError(f"{results.failures[0].sentence}; nothing of the report in {folder} was changed")
+    unreadable = {id(failure.axes): failure.sentence for failure in results.failures}
+    grid = replace(grid, cells=tuple(replace(c, failed=unreadable.get(id(c.axes), "")) for c in grid.cells))
     table = table_of(results)
     stem = folder / re.sub(r"[^\w.=+-]+", "_", grid.experiment)
     figures = draw(results, stem)

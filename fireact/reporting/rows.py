@@ -45,7 +45,7 @@ class Row:
         axes: the cells', without the seed.
         seeds: the answers of each.
         usd, seconds: per question; None where nobody paid or waited for just this.
-        trained_on: trajectories; None if it was not tuned.
+        trained_on: trajectories; None if it was not tuned, or elsewhere.
         rates: ``trajectories_per_s`` and ``tokens_per_s`` of the tuning and ``adapter_mb`` on disk, as far as known.
         facts: the task and the search tool that it was scored with, in words.
     """
@@ -147,7 +147,7 @@ def _row(group: Sequence[tuple[Cell, Answers]]) -> Row:
         seeds,
         usd=_mean([c.metrics["cost_usd"] / c.metrics["n"] for c in cells]),
         seconds=_mean([c.metrics["seconds"] / c.metrics["n"] for c in cells]),
-        trained_on=_mean([c.trained_on for c in cells]) if cells[0].tuned else None,
+        trained_on=_mean(sizes) if (sizes := [c.trained_on for c in cells if c.trained_on is not None]) else None,
         rates={key: _mean([rate[key] for rate in rates]) for key in (rates[0] if rates else ())
                if all(key in rate for rate in rates)},
         facts=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),
@@ -167,8 +167,9 @@ def _rates(cell: Cell) -> dict[str, float]:
 
 
 def _trajectories_seen(cell: Cell) -> float | None:
-    """Trajectories passed forward and back, from the optimizer steps and the epoch's; None without a config.yaml."""
-    assert cell.fit is not None
+    """Trajectories passed forward and back, from the optimizer steps and the epoch's; None where that is not known."""
+    if cell.fit is None or cell.trained_on is None:
+        return None
     try:
         config = yaml.safe_load((cell.fit / "config.yaml").read_text(encoding="utf-8"))
         batch, held_out = config["optim"]["batch_size"], config["val_fraction"]

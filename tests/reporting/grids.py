@@ -52,7 +52,7 @@ class Maker:
     def grid(self, experiment: str) -> Grid:
         """All cells; its ``grid.json`` lies in ``folder``."""
         grid = Grid(experiment, f"python train.py experiment={experiment}", tuple(self.cells))
-        _write(self.folder / "grid.json", json.dumps(grid.to_json()))
+        _write(self.folder / "grid.json", json.dumps(grid.to_json(self.folder)))
         return grid
 
     def _fit(self, trained_on: int) -> Path:

@@ -2,9 +2,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
-from fireact.reporting.grid import read_grid
+from fireact.reporting.grid import UNFINISHED, read_grid
 from fireact.reporting.report import main, write_report
 from tests.reporting.grids import PROMPTED, TUNED, Maker
 
@@ -57,6 +58,45 @@ def test_a_report_of_nothing_but_failures_says_why(tmp_path):
     paths = write_report(made.grid("finetuning"), tmp_path)
     assert [path.name for path in paths] == ["finetuning.md", "finetuning.csv", "report.html"]
     assert "no weights; choose another backbone" in paths[0].read_text(encoding="utf-8")
+
+
+def test_a_damaged_cell_costs_the_others_nothing(tmp_path):
+    made = maker(tmp_path)
+    path = made.cells[1].run / "predictions.jsonl"
+    path.write_text(path.read_text()[:-20])
+    paths = write_report(made.grid("multi_method"), tmp_path)
+    page, markdown = paths[-1].read_text(encoding="utf-8"), paths[0].read_text(encoding="utf-8")
+    assert "line 4 is not JSON" in page and "line 4 is not JSON" in markdown
+    assert page.count('class="cell"') == 2
+
+
+def test_a_report_that_finds_no_files_leaves_the_old_one(tmp_path, capsys):
+    made = maker(tmp_path)
+    [text, *_] = write_report(made.grid("multi_method"), tmp_path)
+    before = text.read_text(encoding="utf-8")
+    for cell in made.cells:
+        (cell.run / "predictions.jsonl").unlink()
+    assert main([str(tmp_path)]) == 1
+    assert "nothing of the report" in capsys.readouterr().err
+    assert text.read_text(encoding="utf-8") == before
+
+
+def test_all_of_it_may_be_moved_and_an_unfinished_cell_may_have_finished(tmp_path, monkeypatch):
+    made = maker(tmp_path / "a")
+    made.cells[0] = replace(made.cells[0], failed=UNFINISHED)
+    made.grid("multi_method")
+    (tmp_path / "a").rename(tmp_path / "b")
+    monkeypatch.chdir(tmp_path / "b")
+    grid = read_grid(Path("."))
+    assert [cell.failed for cell in grid.cells] == ["", "", ""]
+    assert write_report(grid, Path("."))[-1].exists()
+
+
+def test_an_adapter_from_elsewhere_has_scores_and_no_tuning(tmp_path):
+    made = maker(tmp_path)
+    (made.cells[1].fit / "metrics.json").unlink()
+    markdown = write_report(made.grid("finetuning"), tmp_path)[0].read_text(encoding="utf-8")
+    assert "Failed" not in markdown and "50.0" in markdown
 
 
 def test_a_folder_without_a_grid_is_one_sentence(tmp_path):
