@@ -20,6 +20,11 @@ OUTSIDE = {key: value for key, value in os.environ.items() if not key.startswith
 ACTING = ["act.task=[miniwiki]", "act.prompted=[]", "act.limit=2", "act.overrides=['lm.max_new_tokens=8']"]
 
 
+def hear_ctrl_c() -> None:
+    """A shell's background processes, these tests perhaps among them, ignore it, and so would their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 def run(tmp_path):
     """``run("train.py", "key=value", …)`` calls a script with its runs and cache under ``tmp_path``."""
@@ -30,13 +35,17 @@ def run(tmp_path):
         command = [sys.executable, str(ROOT / script), *overrides, *places]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
         env = {**OUTSIDE, "OMP_NUM_THREADS": "1", **environment}
-        with subprocess.Popen(command, cwd=tmp_path, env=env, **pipes) as process:
-            said = ""
-            while until and until not in said:
-                said += process.stdout.readline()
-            if until:
-                process.send_signal(signal.SIGINT)
-            out, err = process.communicate(timeout=300)
+        with subprocess.Popen(command, cwd=tmp_path, env=env, preexec_fn=hear_ctrl_c, **pipes) as process:
+            try:
+                said = ""
+                while until not in said:
+                    said += process.stdout.readline()
+                if until:
+                    process.send_signal(signal.SIGINT)
+                out, err = process.communicate(timeout=300)
+            except BaseException:
+                process.kill()
+                raise
         return subprocess.CompletedProcess(command, process.returncode, said + out, err)
 
     return call
@@ -98,7 +107,7 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
 
 
 def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):
-    cut = sweep("size.n=4", "optim.epochs=1,4000", "-m", until="cell 2 of 2")
+    cut = sweep("size.n=4", "optim.epochs=1,2000", "-m", until="cell 2 of 2")
     assert cut.returncode == 130 and "run the same command to resume" in cut.stderr, cut.stderr
     assert "Traceback" not in cut.stderr
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
