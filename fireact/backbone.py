@@ -216,13 +216,10 @@ def shared_model(backbone: Backbone, quantization: str | None = None, dequantize
     if (key := (backbone, quantization)) not in _kept:
         _kept.clear()
         _kept[key] = backbone.model(quantization)
-    weights = {id(p): nn.Parameter(p.detach(), p.requires_grad) for p in _kept[key].parameters() if _is_dense(p)}
+    dense = [parameter for parameter in _kept[key].parameters() if type(parameter) is nn.Parameter]
+    weights = {id(parameter): nn.Parameter(parameter.detach(), parameter.requires_grad) for parameter in dense}
     model = copy.deepcopy(_kept[key], weights)
     return dequantized(model) if quantization and dequantize else model
-
-
-def _is_dense(parameter: nn.Parameter) -> bool:
-    return type(parameter) is nn.Parameter
 
 
 @functools.lru_cache(maxsize=2)

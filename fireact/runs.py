@@ -25,8 +25,8 @@ import yaml
 from fireact.errors import StorageError
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
+_LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
-LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
 IGNORED = (
     "act",
     "axes",
@@ -198,7 +198,7 @@ def append_line(path: Path, value: Any) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with _writing(path), path.open("a", encoding="utf-8", errors=LONE_SURROGATES) as file:
+    with _writing(path), path.open("a", encoding="utf-8", errors=_LONE_SURROGATES) as file:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
@@ -261,7 +261,7 @@ def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[st
 def _write(path: Path, texts: Iterable[str]) -> None:
     # The process id keeps two ranks of one run out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", errors=LONE_SURROGATES) as file:
+    with temporary.open("w", encoding="utf-8", errors=_LONE_SURROGATES) as file:
         file.writelines(texts)
         file.flush()
         os.fsync(file.fileno())

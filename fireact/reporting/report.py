@@ -43,8 +43,8 @@ def write_report(grid: Grid, folder: Path) -> list[Path]:
     results = results_of(grid)
     if results.failures and not results.rows and not any(cell.failed for cell in grid.cells):
         raise DataError(f"{results.failures[0].sentence}; nothing of the report in {folder} was changed")
-    unreadable = {id(failure.axes): failure.sentence for failure in results.failures}
-    grid = replace(grid, cells=tuple(replace(c, failed=unreadable.get(id(c.axes), "")) for c in grid.cells))
+    failed = {failure.run: failure.sentence for failure in results.failures}
+    grid = replace(grid, cells=tuple(replace(cell, failed=failed.get(cell.run, "")) for cell in grid.cells))
     table = table_of(results)
     stem = folder / re.sub(r"[^\w.=+-]+", "_", grid.experiment)
     figures = draw(results, stem)

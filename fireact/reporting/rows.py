@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,6 +81,7 @@ class Failure:
 
     axes: Mapping[str, str]
     sentence: str
+    run: Path
 
 
 def read_rows(grid: Grid) -> tuple[list[Row], list[Failure]]:
@@ -93,7 +95,7 @@ def read_rows(grid: Grid) -> tuple[list[Row], list[Failure]]:
             answers = answers_of(cell)
             _ = cell.metrics, cell.fit_metrics
         except DataError as error:
-            failures.append(Failure(cell.axes, str(error)))
+            failures.append(Failure(cell.axes, str(error), cell.run))
         else:
             groups.setdefault(frozenset(without_seed(cell.axes).items()), []).append((cell, answers))
     return [_row(group) for group in groups.values()], failures

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 import pytest
@@ -12,7 +13,6 @@ from fireact.backbone import Adapter, load_for_acting, trainable_parameters
 from fireact.data.batches import StepBatches
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.module import summed_loss
-from tests.training.conftest import tune  # noqa: F401
 from tests.training.tiny_runs import TRAINER, make_rows
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA card")
@@ -67,9 +67,9 @@ def test_compiled_layers_compute_the_same(tiny, quantization):
 @pytest.mark.parametrize(("kind", "compiled"), [
     ({"kind": "lora"}, False), ({"kind": "lora", "quantization": "nf4"}, True), ({"kind": "full"}, False),
 ], ids=["lora", "qlora", "full"])
-def test_tuning_learns_and_what_it_leaves_acts(tiny, tune, kind, compiled, tmp_path):  # noqa: F811
+def test_tuning_learns_and_what_it_leaves_acts(tiny, tune, kind, compiled, tmp_path):
     adapter = Adapter("x", targets="all-linear", **kind) if kind["kind"] == "lora" else Adapter("full", **kind)
-    trainer = lambda **options: TRAINER.func(**{**TRAINER.keywords, **GPU, **options})  # noqa: E731
+    trainer = functools.partial(TRAINER, **GPU)
     optim = {"epochs": 20, "lr": 2e-2, "compile": compiled}
     results = tune(adapter=adapter, trainer=trainer, data={"packing": True}, optim=optim)
     assert results["train_loss"] < 5.5  # ln 300 = 5.7 before
