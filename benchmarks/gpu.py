@@ -3,11 +3,12 @@
     python benchmarks/gpu.py [--toy] [--steps N] [--folder DIR]
 
 Needs no download: weights, tokens and trajectories (lengths and targets like HotpotQA's) are drawn. DIR (a temporary
-folder by default) takes 14 GB of weights. --toy does all of it at a size that a CPU manages in a minute. Every part is
-a process of its own:
+folder by default) takes 14 GB of weights, and what each part found: the same command goes on where it was cut off.
+--toy does all of it at a size that a CPU manages in a minute. Every part is a process of its own; a rate is the median
+of the steps after the first four, in which the card's libraries still load kernels:
 
-LoRA      bfloat16, packs of 4,096 tokens, against the card's rate of bare bfloat16 products of the same shapes; with
-          optim.compile=true and without
+LoRA      bfloat16, steps of 64 trajectories in packs of 4,096 tokens, against the card's rate of bare bfloat16 products
+          of the same shapes; with optim.compile=true and without
 QLoRA     NF4 double-quantised, packs of 2,048 tokens, likewise
 paper     the paper's released recipe on transformers' Trainer: 8-bit base, fp16, steps of 16 rows padded and cut at 512
           tokens, the whole text learnt, logits everywhere; 8 rows at a time, since 16 need more than 80 GB
@@ -36,6 +37,10 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.turns import Facts, table  # noqa: E402
+
+
+WARM_UP = 4  # steps
+STEP, PAPERS_STEP = 64, 16  # trajectories: enough to fill packs, and as in the paper
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,7 @@ def qlora_compiled(scale: Scale, folder: Path, steps: int) -> Facts:
 
 
 def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
-    """Optimizer steps of 16 trajectories, in packs of ``pack`` tokens."""
+    """Optimizer steps in packs of ``pack`` tokens."""
     import lightning
     from lightning.pytorch.callbacks import Callback
 
@@ -133,13 +138,13 @@ def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
         return made
 
     backbone, adapter = app.build(cfg.backbone), app.build(cfg.adapter)
-    drawn = rows(scale, 16 * steps)
-    data = TrajectoryModule(drawn, backbone.tokenizer(), 16, pack, packing=True)
+    drawn = rows(scale, STEP * steps)
+    data = TrajectoryModule(drawn, backbone.tokenizer(), STEP, pack, packing=True)
     optim = replace(app.build(cfg.optim), max_steps=steps)
     results = fit(backbone, adapter, data, optim, trainer, out)
     model = adapter.apply(backbone)
     share = arithmetic(drawn, model) / sum(map(len, drawn)) / matrix_rate(model, pack, _dtype())
-    rate = statistics.median(rates[1:])
+    rate = statistics.median(rates[WARM_UP:])
     return {"tokens_per_s": rate, "share": rate * share, "memory": results["peak_memory_bytes"]}
 
 
@@ -163,7 +168,8 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
             self._started = _now()
 
     cfg, times = config(folder, "adapter=qlora", "adapter.quantization=int8"), Times()
-    bout = Bout(cfg, folder / "paper", 16, steps, rows(scale, 16 * steps), times, Count())  # type: ignore[arg-type]
+    drawn = rows(scale, PAPERS_STEP * steps)
+    bout = Bout(cfg, folder / "paper", PAPERS_STEP, steps, drawn, times, Count())  # type: ignore[arg-type]
     model, tokenizer = bout.model(), app.build(cfg.backbone).tokenizer()
     examples = [{**e, "attention_mask": [1] * len(e["input_ids"])} for e in bout.examples(True, CUT_OFF)]
     arguments = TrainingArguments(
@@ -173,7 +179,7 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
     )
     collator = DataCollatorForSeq2Seq(tokenizer, model=None, pad_to_multiple_of=8)
     Trainer(model, arguments, collator, examples, callbacks=[TrainerTurns(bout)]).train()
-    return {"tokens_per_s": statistics.median(times.rates[1:]), "memory": _peak()}
+    return {"tokens_per_s": statistics.median(times.rates[WARM_UP:]), "memory": _peak()}
 
 
 def acting(scale: Scale, folder: Path, steps: int) -> Facts:
@@ -267,25 +273,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--toy", action="store_true")
     parser.add_argument("--steps", type=int, default=12)
-    parser.add_argument("--folder", type=Path, help="where the weights are drawn")
+    parser.add_argument("--folder", type=Path, help="where the weights are drawn and each part's facts kept")
     parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.steps <= WARM_UP:
+        parser.error(f"the first {WARM_UP} steps only warm up; choose more")
     if arguments.part:
         facts = PARTS[arguments.part](TOY if arguments.toy else LLAMA2_7B, arguments.folder, arguments.steps)
         print(json.dumps(facts))
         return
     if not (torch.cuda.is_available() or arguments.toy):
         sys.exit("no CUDA card here; --toy tries everything at toy size on the CPU")
-    with tempfile.TemporaryDirectory(dir=arguments.folder) as folder:
-        print(report({part: _elsewhere(part, folder) for part in PARTS}))
+    with tempfile.TemporaryDirectory() as passing:
+        print(report(_collected(arguments.folder or Path(passing))))
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU, at toy size"
     print(f"\n{card}, torch {torch.__version__}, {date.today()}")
 
 
-def _elsewhere(part: str, folder: str) -> Facts:
-    print(part, file=sys.stderr)
-    command = [sys.executable, __file__, *sys.argv[1:], "--part", part, "--folder", folder]
+def _collected(folder: Path) -> dict[str, Facts]:
+    """The facts of every part; those that ``folder`` holds already are not sought again."""
+    kept = folder / "facts.json"
+    facts: dict[str, Facts] = json.loads(kept.read_text()) if kept.exists() else {}
+    for part in PARTS:
+        if part not in facts:
+            facts[part] = _elsewhere(part, folder)
+            kept.write_text(json.dumps(facts, indent=2))
+    return facts
+
+
+def _elsewhere(part: str, folder: Path) -> Facts:
+    command = [sys.executable, __file__, *sys.argv[1:], "--part", part, "--folder", str(folder)]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    print(part, said.splitlines()[-1], file=sys.stderr)
     facts: Facts = json.loads(said.splitlines()[-1])
     return facts
 

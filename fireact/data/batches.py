@@ -10,10 +10,11 @@ Everything is a function of (seed, epoch), so any step can be dealt again: resum
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import torch
+from torch.nn import functional as F
 
 from fireact.data.rows import Row
 from fireact.errors import ConfigError
@@ -32,6 +33,9 @@ class MicroBatch:
         attention_mask: (B, T) long, 1 on tokens and 0 on padding; None if packed, where ``position_ids`` alone keep
             trajectories apart (call the model with ``use_cache=False``).
         position_ids: (B, T) long, from 0 in every trajectory.
+        before_labels: (N,) long, the places in the flattened (B, T) whose next token is a label. Found here, because
+            a GPU's host would have to wait for an answer whose size it does not know.
+        bounds: (n + 1,) int32, where the n packed trajectories begin and where the last ends; None if padded.
         step_targets: labels of the whole optimizer step, over all its micro-batches and ranks.
         last_of_step: the optimizer steps after this one.
     """
@@ -40,19 +44,15 @@ class MicroBatch:
     labels: torch.Tensor
     attention_mask: torch.Tensor | None
     position_ids: torch.Tensor
+    before_labels: torch.Tensor
+    bounds: torch.Tensor | None
     step_targets: int
     last_of_step: bool
 
     def to(self, device: torch.device | str, **kwargs: Any) -> MicroBatch:
         """A copy on ``device``; ``kwargs`` are ``Tensor.to``'s."""
-        mask = self.attention_mask
-        return replace(
-            self,
-            input_ids=self.input_ids.to(device, **kwargs),
-            labels=self.labels.to(device, **kwargs),
-            attention_mask=None if mask is None else mask.to(device, **kwargs),
-            position_ids=self.position_ids.to(device, **kwargs),
-        )
+        tensors = {f.name: v for f in fields(self) if isinstance(v := getattr(self, f.name), torch.Tensor)}
+        return replace(self, **{name: tensor.to(device, **kwargs) for name, tensor in tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -106,8 +106,10 @@ class StepBatches:
         rounds = max(map(len, groups))
         for number in range(rounds):
             group = groups[self.rank][number] if number < len(groups[self.rank]) else [_unlabelled(rows[-1])]
-            collate = _packed if self.packing else _padded
-            yield MicroBatch(*collate(group, self.pad_id), step_targets=targets, last_of_step=number == rounds - 1)
+            tensors = _packed(group) if self.packing else _padded(group, self.pad_id)
+            before = F.pad(tensors["labels"][:, 1:] != IGNORED, (0, 1)).flatten().nonzero().squeeze(1)
+            last = number == rounds - 1
+            yield MicroBatch(**tensors, before_labels=before, step_targets=targets, last_of_step=last)
 
     def _groups(self, rows: list[Row]) -> list[list[Row]]:
         """Group rows, longest first, within the bound: neighbours pad little, and short rows fill packs up."""
@@ -125,11 +127,8 @@ class StepBatches:
         return sum(map(len, group)) if self.packing else len(group) * len(group[0])
 
 
-Tensors = tuple[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor]
-
-
-def _padded(rows: list[Row], pad_id: int) -> Tensors:
-    """(input_ids, labels, attention_mask, position_ids), each (B, T), for rows sorted longest first."""
+def _padded(rows: list[Row], pad_id: int) -> dict[str, Any]:
+    """Tensors of (B, T) for rows sorted longest first."""
     shape = len(rows), len(rows[0])
     ids = torch.full(shape, pad_id, dtype=torch.long)
     labels = torch.full(shape, IGNORED, dtype=torch.long)
@@ -138,14 +137,19 @@ def _padded(rows: list[Row], pad_id: int) -> Tensors:
         ids[at, : len(row)] = row.ids
         labels[at, : len(row)] = _labels(row)
         mask[at, : len(row)] = 1
-    return ids, labels, mask, torch.arange(shape[1]).expand(shape).contiguous()
+    positions = torch.arange(shape[1]).expand(shape).contiguous()
+    return dict(input_ids=ids, labels=labels, attention_mask=mask, position_ids=positions, bounds=None)
 
 
-def _packed(rows: list[Row], pad_id: int) -> Tensors:
-    """(input_ids, labels, None, position_ids), each (1, T), of rows laid end to end."""
+def _packed(rows: list[Row]) -> dict[str, Any]:
+    """Tensors of (1, T) for rows laid end to end, and where they begin and end."""
     ids = torch.cat([row.ids for row in rows]).long()
+    labels = torch.cat([_labels(row) for row in rows])
     positions = torch.cat([torch.arange(len(row)) for row in rows])
-    return ids[None], torch.cat([_labels(row) for row in rows])[None], None, positions[None]
+    bounds = F.pad(torch.tensor([len(row) for row in rows]).cumsum(0), (1, 0)).int()
+    return dict(
+        input_ids=ids[None], labels=labels[None], attention_mask=None, position_ids=positions[None], bounds=bounds
+    )
 
 
 def _labels(row: Row) -> torch.Tensor:

@@ -30,12 +30,11 @@ def attend_by_trajectory(model: nn.Module) -> None:
         model.set_attn_implementation(_NAME)
 
 
-def packed_mask(model: nn.Module, position_ids: torch.Tensor) -> torch.Tensor | None:
-    """What to call ``model`` with as ``attention_mask`` for packed trajectories with ``position_ids`` (1, T).
+def packed_mask(model: nn.Module, bounds: torch.Tensor) -> torch.Tensor | None:
+    """What to call ``model`` with as ``attention_mask`` for packed trajectories with ``bounds`` (n + 1,) int32.
 
-    The n places where they begin and the place where the last ends as (1, 1, 1, n + 1) int32, which transformers hands
-    on to every layer because a mask of four dimensions counts as made; None for a model that transformers shows the
-    trajectories by their positions.
+    The bounds as (1, 1, 1, n + 1), which transformers hands on to every layer because a mask of four dimensions counts
+    as made; None for a model that transformers shows the trajectories by their positions.
 
     Raises:
         ConfigError: nothing would keep the trajectories apart.
@@ -44,10 +43,7 @@ def packed_mask(model: nn.Module, position_ids: torch.Tensor) -> torch.Tensor | 
     if not model._supports_attention_backend:
         raise ConfigError("packing=true needs a backbone whose attention transformers itself computes; this one's own "
                           "code would let trajectories see each other, so set packing=false")
-    if config._attn_implementation != _NAME:
-        return None
-    starts = (position_ids[0] == 0).nonzero().flatten()
-    return F.pad(starts, (0, 1), value=position_ids.shape[1]).int().view(1, 1, 1, -1)
+    return bounds.view(1, 1, 1, -1) if config._attn_implementation == _NAME else None
 
 
 def _attend(

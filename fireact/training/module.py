@@ -19,7 +19,6 @@ import torch.distributed
 from torch import Tensor, nn
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
-from torch.nn import functional as F
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from fireact.backbone import trainable_parameters
@@ -46,26 +45,25 @@ class Totals:
 def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
     """The cross-entropies of ``batch``'s labels, summed in float32 or better; a scalar.
 
-    The output embedding sees only the positions before a label, which are few and most of whose cost it is.
+    The output embedding sees only the positions before a label, which are few and most of whose cost it is. Nothing here
+    waits for a GPU: its host goes on to the next micro-batch.
     """
-    is_label = batch.labels[:, 1:] != IGNORED
-    positions = F.pad(is_label, (0, 1)).flatten().nonzero().squeeze(1)
-    packed = batch.attention_mask is None
-    with _logits_at(positions, model):
+    packed = batch.bounds is not None
+    with _logits_at(batch.before_labels, model):
         logits = model(
             input_ids=batch.input_ids,
-            attention_mask=packed_mask(model, batch.position_ids) if packed else batch.attention_mask,
+            attention_mask=packed_mask(model, batch.bounds) if packed else batch.attention_mask,
             position_ids=batch.position_ids,
             use_cache=False,
         ).logits
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
-    return summed_cross_entropy(logits, batch.labels[:, 1:][is_label])
+    return summed_cross_entropy(logits, batch.labels.flatten()[batch.before_labels + 1])
 
 
 def real_tokens(batch: MicroBatch) -> Tensor:
     """How many tokens of ``batch`` are not padding, a scalar; 0 where it only keeps a rank in step with the others."""
     mask = torch.ones_like(batch.input_ids) if batch.attention_mask is None else batch.attention_mask
-    return mask.sum() * (batch.labels != IGNORED).any()
+    return mask.sum() * (len(batch.before_labels) > 0)
 
 
 @contextmanager

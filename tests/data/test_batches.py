@@ -32,6 +32,7 @@ def test_padded_tensors() -> None:
     assert first.labels.tolist() == [[NO, NO, 3, 4], [NO, 8, 9, NO]], "pad is no label, even where it is a real token"
     assert first.attention_mask is not None and first.attention_mask.tolist() == [[1, 1, 1, 1], [1, 1, 1, 0]]
     assert first.position_ids.tolist() == [[0, 1, 2, 3]] * 2
+    assert first.before_labels.tolist() == [1, 2, 4, 5] and first.bounds is None
     assert second.input_ids.tolist() == [[5, 6]] and second.labels.tolist() == [[NO, 6]]
     assert [(m.step_targets, m.last_of_step) for m in (first, second)] == [(5, False), (5, True)]
 
@@ -41,7 +42,8 @@ def test_packed_tensors() -> None:
     assert first.input_ids.tolist() == [[1, 2, 3, 4, 7, 8, 9]]
     assert first.labels.tolist() == [[NO, NO, 3, 4, NO, 8, 9]], "no trajectory predicts the next one's first token"
     assert first.position_ids.tolist() == [[0, 1, 2, 3, 0, 1, 2]]
-    assert first.attention_mask is None
+    assert first.before_labels.tolist() == [1, 2, 4, 5]
+    assert first.attention_mask is None and first.bounds is not None and first.bounds.tolist() == [0, 4, 7]
     assert second.input_ids.tolist() == [[5, 6]] and second.last_of_step
 
 

@@ -40,7 +40,7 @@ def test_gradient_is_the_one_under_a_mask_over_the_whole_pack(exact, checkpointi
     attend_by_trajectory(model)
     if checkpointing:
         model.gradient_checkpointing_enable({"use_reentrant": False})
-    assert packed_mask(model, pack().position_ids).flatten().diff().tolist() == sorted(map(len, ROWS), reverse=True)
+    assert packed_mask(model, pack().bounds).flatten().diff().tolist() == sorted(map(len, ROWS), reverse=True)
     for found, wanted in zip(gradients(model), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-9, atol=1e-12)
 
@@ -58,7 +58,7 @@ def test_a_model_with_a_window_keeps_the_mask_that_holds_it():
     model = MistralForCausalLM(MistralConfig(**SIZES, sliding_window=4)).double()
     expected = summed_loss(model, pack())
     attend_by_trajectory(model)
-    assert packed_mask(model, pack().position_ids) is None
+    assert packed_mask(model, pack().bounds) is None
     assert summed_loss(model, pack()) == expected
 
 

@@ -44,9 +44,21 @@ def test_the_kernel_for_packs_is_as_near_to_float64_as_the_mask_is():
     exact = gradient(model.double())
     masked = gradient(model.bfloat16())
     attend_by_trajectory(model)
-    assert packed_mask(model, pack().position_ids).is_cuda
+    assert packed_mask(model, pack().bounds).is_cuda
     packed = gradient(model)
     assert relative(packed, exact) < 1.2 * relative(masked, exact) < 0.02
+
+
+def test_nothing_in_a_micro_batch_waits_for_the_card(tiny):
+    model = Adapter("x", "lora", "nf4", r=4, targets="all-linear").apply(tiny).train()
+    attend_by_trajectory(model)
+    gradient(model)
+    micro = pack()
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        summed_loss(model, micro).backward()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
 
 
 @pytest.mark.parametrize("quantization", [None, "nf4"])
