@@ -26,6 +26,7 @@ from fireact.data.batches import IGNORED, MicroBatch
 from fireact.errors import ModelError
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.loss import summed_cross_entropy
+from fireact.training.low_rank import fuse_low_rank
 from fireact.training.optim import Optim
 from fireact.training.rng import rng_state, set_rng_state
 
@@ -104,6 +105,7 @@ class Tuner(lightning.LightningModule):
         self._last_step_end = 0.0
         self._validation = torch.zeros(2, dtype=torch.float64)
         attend_by_trajectory(model)
+        fuse_low_rank(model)
         if optim.gradient_checkpointing:
             model.gradient_checkpointing_enable({"use_reentrant": False})
         if optim.compile:

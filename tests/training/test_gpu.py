@@ -61,19 +61,26 @@ def test_nothing_in_a_micro_batch_waits_for_the_card(tiny):
         torch.cuda.set_sync_debug_mode("default")
 
 
-@pytest.mark.parametrize("quantization", [None, "nf4"])
-def test_compiled_layers_compute_the_same(tiny, quantization):
-    adapter = Adapter("x", "lora", quantization, r=4, targets="all-linear")
-    model = adapter.apply(tiny).train()
+def with_factors(backbone, quantization):
+    """``backbone`` under an adapter that is not zero; the same weights at every call."""
+    torch.manual_seed(0)
+    model = Adapter("x", "lora", quantization, r=4, targets="all-linear").apply(backbone).train()
     for name, parameter in model.named_parameters():
         if "lora_B" in name:
             torch.nn.init.normal_(parameter, std=0.05)
     attend_by_trajectory(model)
+    return model
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_compiled_layers_are_as_near_to_float32_as_plain_ones(tiny, quantization):
+    exact = gradient(with_factors(replace(tiny, dtype="float32"), quantization))
+    model = with_factors(tiny, quantization)
     with torch.autocast("cuda", torch.bfloat16):
-        expected = gradient(model)
+        plain = gradient(model)
         for layer in model.get_base_model().model.layers:
             layer.compile(dynamic=True)
-        assert relative(gradient(model), expected) < 0.01
+        assert relative(gradient(model), exact) < 1.2 * relative(plain, exact) < 0.05
 
 
 @pytest.mark.parametrize(("kind", "compiled"), [
