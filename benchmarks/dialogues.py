@@ -45,7 +45,8 @@ def dialogues(count: int, shared: int) -> tuple[list[Dialogue], torch.Generator]
 def questions_per_s(model: Any, batch: int, count: int, shared: int) -> float:
     """Of the engine, with ``batch`` dialogues in flight."""
     waiting, draw = dialogues(count, shared)
-    engine, started = Engine(model, batch), time.perf_counter()
+    engine = Engine(model, batch, shared + QUESTION + ROUNDS * (TURN + OBSERVATION))
+    started = time.perf_counter()
     flying: dict[Request, Dialogue] = {}
     while waiting or flying:
         while waiting and len(flying) < batch:

@@ -38,7 +38,6 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.turns import Facts, table  # noqa: E402
 
-
 WARM_UP = 4  # steps
 STEP, PAPERS_STEP = 64, 16  # trajectories: enough to fill packs, and as in the paper
 

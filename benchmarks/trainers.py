@@ -52,8 +52,8 @@ class Count:
         return facts
 
     def _called(self, model: nn.Module, args: Any, kwargs: Any) -> None:
-        mask = kwargs.get("attention_mask")
-        self.tokens += kwargs["input_ids"].numel() if mask is None else int(mask.sum())
+        mask = kwargs.get("attention_mask")  # packs have none, or where their trajectories begin
+        self.tokens += int(mask.sum()) if mask is not None and mask.dim() == 2 else kwargs["input_ids"].numel()
 
 
 @dataclass

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from itertools import chain
+from typing import Any
 
 import numpy as np
 
 from fireact.metrics import bootstrap_ci95
-from fireact.records import Ending, Score, Trajectory, Usage
+from fireact.records import Ending, Trajectory
 
 
 def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> dict[str, Any]:
@@ -25,42 +27,34 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         tokens_in, tokens_out, cost_usd, seconds``; ``rounds`` are over the trajectories in which the model said
         anything at all, ``seconds`` is the time in which at least one question was being acted out.
     """
-    outcomes = [_outcome(t) for t in trajectories]
-    n = len(outcomes) if asked is None else asked
-    missing = [0.0] * (n - len(outcomes))
-    em = [o.score.em for o in outcomes] + missing
-    f1 = [o.score.f1 for o in outcomes] + missing
-    rounds = [o.rounds for o in outcomes if o.rounds is not None] or [0]
-    endings = Counter(o.ending.value for o in outcomes)
+    em, f1, rounds, spans = (array("d") for _ in range(4))  # numbers alone: files may hold 100,000 trajectories
+    endings, sums = Counter[str](), dict.fromkeys(("correct", *_SUMMED), 0)
+    for trajectory in trajectories:
+        em.append(trajectory.score.em)
+        f1.append(trajectory.score.f1)
+        rounds.extend([trajectory.rounds] if trajectory.steps else [])
+        spans.extend(_span(trajectory))
+        endings[trajectory.ending.value] += 1
+        sums["correct"] += trajectory.score.correct
+        for key in _SUMMED:
+            sums[key] += getattr(trajectory.usage, key)
+    n = len(em) if asked is None else asked
+    for scores in (em, f1):
+        scores.extend([0.0] * (n - len(scores)))
     return {
         "n": n,
         "em": sum(em) / n,
         "f1": sum(f1) / n,
-        "accuracy": sum(o.score.correct for o in outcomes) / n,
+        "accuracy": sums["correct"] / n,
         "em_ci95": bootstrap_ci95(em),
         "f1_ci95": bootstrap_ci95(f1),
-        "finished": endings[Ending.FINISH],
+        "finished": endings[Ending.FINISH.value],
         "endings": dict(sorted(endings.items())),
-        "rounds_mean": float(np.mean(rounds)),
-        "rounds_std": float(np.std(rounds)),
-        **{key: sum(getattr(o.usage, key) for o in outcomes) for key in _SUMMED},
-        "seconds": _busy(o.span for o in outcomes),
+        "rounds_mean": float(np.mean(rounds or [0])),
+        "rounds_std": float(np.std(rounds or [0])),
+        **{key: sums[key] for key in _SUMMED},
+        "seconds": _busy(spans),
     }
-
-
-class _Outcome(NamedTuple):
-    """What a summary needs of a trajectory, without its text; ``rounds`` is None where the model never answered."""
-
-    score: Score
-    ending: Ending
-    rounds: int | None
-    usage: Usage
-    span: tuple[float, float]
-
-
-def _outcome(trajectory: Trajectory) -> _Outcome:
-    rounds = trajectory.rounds if trajectory.steps else None
-    return _Outcome(trajectory.score, trajectory.ending, rounds, trajectory.usage, _span(trajectory))
 
 
 _SUMMED = ("lm_calls", "search_calls", "tokens_in", "tokens_out", "cost_usd")
@@ -68,7 +62,7 @@ _SUMMED = ("lm_calls", "search_calls", "tokens_in", "tokens_out", "cost_usd")
 
 def busy_seconds(trajectories: Iterable[Trajectory]) -> float:
     """The time during which any question was being acted out, whatever the pauses between sessions."""
-    return _busy(map(_span, trajectories))
+    return _busy(array("d", chain.from_iterable(map(_span, trajectories))))
 
 
 def _span(trajectory: Trajectory) -> tuple[float, float]:
@@ -77,9 +71,10 @@ def _span(trajectory: Trajectory) -> tuple[float, float]:
     return end - trajectory.usage.seconds, end
 
 
-def _busy(spans: Iterable[tuple[float, float]]) -> float:
-    busy, reached = 0.0, float("-inf")
-    for start, end in sorted(spans):
-        busy += max(0.0, end - max(start, reached))
-        reached = max(reached, end)
-    return busy
+def _busy(spans: Sequence[float]) -> float:
+    """Of beginnings and ends in turns."""
+    starts, ends = np.asarray(spans).reshape(-1, 2).T
+    order = np.argsort(starts, kind="stable")
+    starts, ends = starts[order], ends[order]
+    reached = np.maximum.accumulate(np.append(-np.inf, ends))[:-1]
+    return float(np.clip(ends - np.maximum(starts, reached), 0, None).sum())

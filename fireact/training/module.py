@@ -22,7 +22,7 @@ from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from fireact.backbone import trainable_parameters
-from fireact.data.batches import IGNORED, MicroBatch
+from fireact.data.batches import MicroBatch
 from fireact.errors import ModelError
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.loss import summed_cross_entropy
@@ -46,8 +46,8 @@ class Totals:
 def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
     """The cross-entropies of ``batch``'s labels, summed in float32 or better; a scalar.
 
-    The output embedding sees only the positions before a label, which are few and most of whose cost it is. Nothing here
-    waits for a GPU: its host goes on to the next micro-batch.
+    The output embedding sees only the positions before a label, which are few and most of whose cost it is. Nothing
+    here waits for a GPU: its host goes on to the next micro-batch.
     """
     packed = batch.bounds is not None
     with _logits_at(batch.before_labels, model):

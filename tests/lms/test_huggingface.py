@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import asyncio
+import mmap
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -64,6 +66,40 @@ def test_guesses_save_steps_and_change_no_token(tiny, slots, shared, monkeypatch
     said = run_engine(engine, prompts, 60, [len(beginning)] * 4)
     assert said == [greedy(model, prompt, 60) for prompt in prompts]
     assert len(fed) < 0.8 * 60 * -(-4 // slots)  # the tiny model soon repeats itself
+
+
+def test_few_dialogues_close_ranks_and_change_no_token(tiny):
+    model = load_for_acting(tiny, None)
+    engine, prompts = Engine(model, 16), [list(range(5 + i, 25 + i)) for i in range(16)]
+    lengths = [40 if i in (6, 11, 15) else 2 + i % 3 for i in range(16)]
+    requests = [Request(p, lambda _: False, n) for p, n in zip(prompts, lengths, strict=True)]
+    for request in requests:
+        engine.submit(request)
+    while not engine.idle:
+        engine.step()
+    said = [request.generated for request in requests]
+    assert said == [greedy(model, prompt, n) for prompt, n in zip(prompts, lengths, strict=True)]
+    assert {requests[i].slot for i in (6, 11, 15)} == {0, 1, 2}
+    assert sorted(engine._held) == sorted([*p, *words[:-1]] for p, words in zip(prompts, said, strict=True))
+
+
+def test_padding_beyond_the_last_place_changes_no_token(tiny):
+    model = load_for_acting(tiny, None)
+    engine, long, short = Engine(model, 2, max_context=60), list(range(5, 45)), list(range(50, 55))
+    said = run_engine(engine, [long, short], 2)
+    prompts = [[*long, *said[0], *range(70, 80)], [*short, *said[1], *range(70, 91)]]
+    assert run_engine(engine, prompts, 4) == [greedy(model, prompt, 4) for prompt in prompts]
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads memory as Linux tells it")
+def test_places_never_written_take_no_memory(tiny):
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * mmap.PAGESIZE
+
+    model, before = load_for_acting(tiny, None), resident()
+    engine = Engine(model, 64, max_context=100_000)
+    run_engine(engine, [[5, 6, 7]], 2)
+    assert sum(keys.nbytes for keys in engine._cache._keys) > 800e6 > 10 * (resident() - before)
 
 
 def test_a_guess_is_what_followed_the_same_words_last_time():
@@ -140,7 +176,7 @@ def test_a_beginning_is_computed_once_and_takes_no_place_in_the_slots(tiny, monk
     prompts = [[*BEGINNING, *ids] for ids in QUESTION_IDS[:4]]
     run_engine(engine, prompts, 2, [150] * 4)
     assert fed == [(1, 150), (3, 4), (1, 1), (4, 1)]
-    assert engine._cache.capacity == 128  # what grows at a time
+    assert engine._cache._length == 5
 
 
 def test_attention_over_two_parts_is_attention_over_the_whole():

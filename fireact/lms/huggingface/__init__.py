@@ -47,7 +47,7 @@ class HuggingFace:
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
-        self._engine = Engine(model, self.concurrency)
+        self._engine = Engine(model, self.concurrency, max_context)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._beginnings: dict[str, list[int]] = {}  # by few-shot text
         self._answers: dict[Request, asyncio.Future[None]] = {}

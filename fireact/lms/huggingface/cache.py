@@ -2,32 +2,31 @@
 
 from __future__ import annotations
 
+import math
+import mmap
 from typing import Any
 
 import torch
-
-_GROWTH = 128  # places added at a time, so that short dialogues never pay for the longest
 
 
 class SlotCache:
     """What a decoder of transformers calls as ``past_key_values``, addressed by slot and place in it.
 
-    Keys and values are kept per layer as (slots, kv_heads, capacity, head_dim). Every row of a forward pass names the
-    slot and the places it writes; a query at place p sees exactly the places 0…p of its slot. So ragged rows need no
-    padding in the cache, and whatever lies beyond a slot's length is never seen.
+    Keys and values are kept per layer as (slots, kv_heads, max_context + 1, head_dim); on a CPU, places that were never
+    written take no memory. Every row of a forward pass names the slot and the places it writes; a query at place p sees
+    exactly the places 0…p of its slot. So ragged rows need no padding in the cache, and whatever lies beyond a slot's
+    length is never seen; the last place takes what would lie beyond the cache.
 
     A beginning that many dialogues share is kept apart, as (1, kv_heads, P, head_dim), and seen besides (``attend``)
     by the rows of those slots that go on after it: their place 0 is then position P.
     """
 
-    def __init__(self, config: Any, slots: int, dtype: torch.dtype, device: torch.device) -> None:
-        self.slots = slots
-        self.capacity = 0
-        self._layers = config.num_hidden_layers
-        self._heads = config.num_key_value_heads
-        self._width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        self._keys = [self._empty(slots, dtype, device) for _ in range(self._layers)]
-        self._values = [self._empty(slots, dtype, device) for _ in range(self._layers)]
+    def __init__(self, config: Any, slots: int, max_context: int, dtype: torch.dtype, device: torch.device) -> None:
+        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+        shape, layers = (slots, config.num_key_value_heads, max_context + 1, width), range(config.num_hidden_layers)
+        self._last = max_context
+        self._keys = [_zeros(shape, dtype, device) for _ in layers]
+        self._values = [_zeros(shape, dtype, device) for _ in layers]
         self._shared: list[tuple[torch.Tensor, torch.Tensor]] = []
         self._rows: torch.Tensor | slice | None = None
         self._index: tuple[torch.Tensor, torch.Tensor]
@@ -41,8 +40,8 @@ class SlotCache:
 
     def aim(self, rows: list[int], places: torch.Tensor) -> torch.Tensor:
         """Direct the next forward pass at ``rows`` (B slots) and ``places`` (B, Q); its mask is (B, 1, Q, L)."""
+        places = places.clamp(max=self._last)
         self._length = int(places.max()) + 1
-        self._reserve(self._length)
         slots = torch.tensor(rows, device=places.device)
         # A run of slots from 0 is read in place; anything else has to be gathered.
         self._rows = slice(0, len(rows)) if rows == list(range(len(rows))) else slots
@@ -76,14 +75,15 @@ class SlotCache:
         for tensor in (*self._keys, *self._values):
             tensor[target, :, :length] = tensor[source, :, :length]
 
-    def _empty(self, slots: int, dtype: torch.dtype, device: torch.device) -> torch.Tensor:
-        return torch.zeros(slots, self._heads, 0, self._width, dtype=dtype, device=device)
+    def swap(self, a: int, b: int, length: int) -> None:
+        """Exchange the first ``length`` places of two slots."""
+        for tensor in (*self._keys, *self._values):
+            tensor[[a, b], :, :length] = tensor[[b, a], :, :length]
 
-    def _reserve(self, length: int) -> None:
-        if length <= self.capacity:
-            return
-        self.capacity = -(-length // _GROWTH) * _GROWTH
-        for tensors in (self._keys, self._values):
-            for i, old in enumerate(tensors):
-                tensors[i] = old.new_zeros(self.slots, self._heads, self.capacity, self._width)
-                tensors[i][:, :, : old.shape[2]] = old
+
+def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: torch.device) -> torch.Tensor:
+    if device.type != "cpu":
+        return torch.zeros(shape, dtype=dtype, device=device)
+    # fresh pages of the system's are zero, and there only once they are written; torch would write them all
+    pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    return torch.frombuffer(pages, dtype=dtype).view(shape)

@@ -45,11 +45,11 @@ class Request:
 class Engine:
     """Greedy outputs do not depend on what else is in the batch: rows never see each other (float32)."""
 
-    def __init__(self, model: Any, slots: int) -> None:
+    def __init__(self, model: Any, slots: int, max_context: int = 2048) -> None:
         self._model = model
         self._decoder = decoder_of(model)
         self._device = model.device
-        self._cache = SlotCache(model.config, slots, model.dtype, model.device)
+        self._cache = SlotCache(model.config, slots, max_context, model.dtype, model.device)
         self._can_share = can_share(model)
         self._beginning: list[int] = []  # the tokens that the cache holds apart
         self._held: list[list[int]] = [[] for _ in range(slots)]  # the tokens of each slot, a shared beginning included
@@ -154,8 +154,24 @@ class Engine:
 
     def _decode(self) -> list[Request]:
         """Feed every running request its last token, and guesses at the next ones where that costs little."""
+        self._close_ranks()
         running = [self._running[slot] for slot in sorted(self._running)]
         return [request for alike in self._by_start(running) for request in self._decode_alike(alike)]
+
+    def _close_ranks(self) -> None:
+        """Where few slots are running, make them the first, whose keys and values are read in place."""
+        if 2 * len(self._running) > max(self._running, default=0):
+            return
+        free = (slot for slot in range(len(self._running)) if slot not in self._running)
+        for high in [slot for slot in self._running if slot >= len(self._running)]:
+            low = next(free)
+            length = max(len(self._held[slot]) - self._start[slot] for slot in (low, high))
+            self._cache.swap(low, high, length)
+            for of_slot in (self._start, self._last_used):
+                of_slot[low], of_slot[high] = of_slot[high], of_slot[low]
+            self._held[low], self._held[high] = self._held[high], self._held[low]
+            self._running[low] = self._running.pop(high)
+            self._running[low].slot = low
 
     def _decode_alike(self, requests: list[Request]) -> list[Request]:
         """Where most slots up to the last of these are running, those in between ride along with dummy tokens, whose
