@@ -249,3 +249,8 @@ def test_what_does_not_fit_is_one_sentence(tiny):
         asyncio.run(ask())
     with pytest.raises(ConfigError, match="does not hold one dialogue"):
         HuggingFace(tiny, cache_gib=1e-9)
+
+
+def test_a_cache_that_the_machine_has_no_room_for_is_refused(tiny):
+    with pytest.raises(ModelError, match="no memory for lm.cache_gib=1000000000.0 .* lower it"):
+        HuggingFace(tiny, max_context=10**12, cache_gib=1e9)

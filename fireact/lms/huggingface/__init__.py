@@ -47,7 +47,11 @@ class HuggingFace:
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
-        self._engine = Engine(model, self.concurrency, max_context)
+        try:
+            self._engine = Engine(model, self.concurrency, max_context)
+        except (RuntimeError, OSError) as error:  # torch on a GPU, the system on a CPU
+            raise ModelError(f"there is no memory for lm.cache_gib={cache_gib} of keys and values beside the model; "
+                             "lower it") from error
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._beginnings: dict[str, list[int]] = {}  # by few-shot text
         self._answers: dict[Request, asyncio.Future[None]] = {}
