@@ -42,7 +42,7 @@ class _Product(torch.autograd.Function):
         ctx.save_for_backward(x, low, weight, a, b)
         ctx.scale = scale
         product = F.linear(rows, weight, bias).addmm_(low, b.T, alpha=scale)
-        return product.view(*x.shape[:-1], -1)
+        return product.view(*x.shape[:-1], weight.shape[0])  # -1 would mean nothing where there are no rows
 
     @staticmethod
     @once_differentiable

@@ -251,6 +251,13 @@ def test_what_does_not_fit_is_one_sentence(tiny):
         HuggingFace(tiny, cache_gib=1e-9)
 
 
+@pytest.mark.parametrize("max_context", [64, 128, 2048])
+def test_keys_and_values_stay_within_their_bound(tiny, max_context):
+    lm = HuggingFace(tiny, max_context=max_context, cache_gib=0.0005)
+    cache = lm._engine._cache
+    assert lm.concurrency < 64 and sum(t.nbytes for t in (*cache._keys, *cache._values)) <= 0.0005 * 2**30
+
+
 def test_a_cache_that_the_machine_has_no_room_for_is_refused(tiny):
     with pytest.raises(ModelError, match="no memory for lm.cache_gib=1000000000.0 .* lower it"):
         HuggingFace(tiny, max_context=10**12, cache_gib=1e9)

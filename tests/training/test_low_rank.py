@@ -10,8 +10,10 @@ from peft.tuners.lora import Linear
 from torch import nn
 
 from fireact.backbone import trainable_parameters
+from fireact.data.batches import StepBatches
 from fireact.training.low_rank import LowRankLinear, fuse_low_rank
-from tests.training.tiny_runs import LORA
+from fireact.training.module import summed_loss
+from tests.training.tiny_runs import LORA, make_rows
 
 IDS = torch.arange(3, 43).view(2, 20)
 
@@ -44,6 +46,15 @@ def test_a_model_keeps_its_logits_and_gradients(exact, checkpointing):
     assert [type(layer) for layer in lora_layers(model)] == [LowRankLinear] * 14
     for found, wanted in zip(logits_and_gradients(model), expected, strict=True):
         torch.testing.assert_close(found, wanted, rtol=1e-10, atol=1e-12)
+
+
+def test_an_output_embedding_may_see_no_position_at_all(exact):
+    model = replace(LORA, dropout=0.0, targets=["q_proj", "lm_head"]).apply(exact).train()
+    fuse_low_rank(model)
+    (micro,) = StepBatches(make_rows(1), 1, 100, pad_id=0, rank=1, world_size=2).epoch(0)
+    loss = summed_loss(model, micro)
+    loss.backward()
+    assert loss == 0 and all((parameter.grad == 0).all() for parameter in trainable_parameters(model))
 
 
 def test_a_frozen_bias_is_kept(exact):

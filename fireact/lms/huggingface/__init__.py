@@ -146,7 +146,7 @@ def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
     if set(getattr(model.config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
         raise ModelError("this backbone's attention is not causal over the whole text, which the local engine needs; "
                          "serve it (for example with vLLM) and use lm=openai")
-    per_slot = SlotCache.bytes_per_token(model.config, model.dtype) * max_context
+    per_slot = SlotCache.bytes_per_token(model.config, model.dtype) * (max_context + 1)
     slots = int(cache_gib * 2**30 // per_slot)
     if slots < 1:
         raise ConfigError(f"lm.cache_gib={cache_gib} does not hold one dialogue of lm.max_context={max_context} tokens "
