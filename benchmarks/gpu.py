@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import statistics
 import subprocess
 import sys
@@ -140,6 +141,7 @@ def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
     drawn = rows(scale, STEP * steps)
     data = TrajectoryModule(drawn, backbone.tokenizer(), STEP, pack, packing=True)
     optim = replace(app.build(cfg.optim), max_steps=steps)
+    shutil.rmtree(out, ignore_errors=True)  # of a run that was cut off: it would be resumed, and its steps not timed
     results = fit(backbone, adapter, data, optim, trainer, out)
     model = adapter.apply(backbone)
     share = arithmetic(drawn, model) / sum(map(len, drawn)) / matrix_rate(model, pack, _dtype())
@@ -154,7 +156,7 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
     from fireact import app
 
     class Times:
-        """Stands where ``Seat`` stands, and only takes the time."""
+        """Only takes the time."""
 
         def __init__(self) -> None:
             self.rates: list[float] = []
@@ -162,13 +164,13 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
         def ready(self) -> None:
             self._started = _now()
 
-        def done(self, tokens: int, **_: Any) -> None:
-            self.rates.append(tokens / (_now() - self._started))
+        def done(self, **facts: Any) -> None:
+            self.rates.append(facts["tokens"] / (_now() - self._started))
             self._started = _now()
 
     cfg, times = config(folder, "adapter=qlora", "adapter.quantization=int8"), Times()
     drawn = rows(scale, PAPERS_STEP * steps)
-    bout = Bout(cfg, folder / "paper", PAPERS_STEP, steps, drawn, times, Count())  # type: ignore[arg-type]
+    bout = Bout(cfg, folder / "paper", PAPERS_STEP, steps, drawn, times, Count())
     model, tokenizer = bout.model(), app.build(cfg.backbone).tokenizer()
     examples = [{**e, "attention_mask": [1] * len(e["input_ids"])} for e in bout.examples(True, CUT_OFF)]
     arguments = TrainingArguments(
@@ -284,7 +286,8 @@ def main() -> None:
     if not (torch.cuda.is_available() or arguments.toy):
         sys.exit("no CUDA card here; --toy tries everything at toy size on the CPU")
     with tempfile.TemporaryDirectory() as passing:
-        print(report(_collected(arguments.folder or Path(passing))))
+        place = arguments.folder or Path(passing)
+        print(report(_collected(place / f"{'toy' if arguments.toy else 'llama2_7b'}-{arguments.steps}-steps")))
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "a CPU, at toy size"
     print(f"\n{card}, torch {torch.__version__}, {date.today()}")
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import lightning
 import torch
@@ -56,6 +56,14 @@ class Count:
         self.tokens += int(mask.sum()) if mask is not None and mask.dim() == 2 else kwargs["input_ids"].numel()
 
 
+class Turns(Protocol):
+    """Who is told that a contender is ready and that a turn of its is over: ``Seat``, or a stopwatch."""
+
+    def ready(self) -> None: ...
+
+    def done(self, **facts: Any) -> None: ...
+
+
 @dataclass
 class Bout:
     """What every contender is given."""
@@ -65,7 +73,7 @@ class Bout:
     batch: int
     steps: int
     rows: list[Row]
-    seat: Seat
+    seat: Turns
     count: Count
 
     def model(self) -> nn.Module:
