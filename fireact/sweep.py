@@ -7,8 +7,10 @@ sweeps, below ``runs_dir/prompted``.
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from fireact.errors import ConfigError, FireActError
 from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
+_WRAPPED = "bm25"  # by conf/search/noise.yaml, if nothing else is said
+_NAMED = re.compile(r"((?:(?:method|task|search)=[^,:=]+,?)+): (.+)", re.DOTALL)
 _PLACES = {"tuned", "seed", "cache_dir", "runs_dir", "run_dir"}  # options that every cell has a value of its own for
 
 
@@ -182,7 +186,7 @@ def _evaluation(
     cfg: Config, axes: dict[str, str], method: str, task: str, search: str, fit: Path | None, folder: Path,
     asked: Sequence[str],
 ) -> Evaluation:  # fmt: skip
-    others = list(cfg.act.overrides)
+    others = [*_wrapped(search, cfg.act.search), *_meant_for(cfg.act.overrides, method=method, task=task, search=search)]
     run = folder / file_name(f"{method}-{task}-{search}-n{cfg.act.limit}", "".join(f"-{other}" for other in others))
     backbone = [f"{key}={value}" for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"]
     places = [f"cache_dir={cfg.cache_dir}", f"runs_dir={cfg.runs_dir}", f"run_dir={run}"]
@@ -190,6 +194,30 @@ def _evaluation(
     overrides = [f"method={method}", f"task={task}", f"search={search}", f"task.limit={limit}"]
     cell = Cell({**axes, "acting": method, "task": task, "search": search}, run, fit)
     return Evaluation(cell, (*overrides, *backbone, *places, *asked, *others))
+
+
+def _wrapped(search: str, among: Sequence[str]) -> list[str]:
+    """What lets a noise tool wrap the plain tool listed before it, as the grid's other rows search with that one."""
+    plain = [other for other in itertools.takewhile(lambda other: other != search, among) if not _is_noise(other)]
+    return [f"search@search.tool={plain[-1]}"] if _is_noise(search) and plain and plain[-1] != _WRAPPED else []
+
+
+def _is_noise(search: str) -> bool:
+    return search.startswith("noise")
+
+
+def _meant_for(overrides: Sequence[str], **evaluation: str) -> list[str]:
+    """Those of ``act.overrides`` that are for all evaluations, or name this one: ``search=serpapi: search.gl=uk``.
+
+    A name may be a pattern (``task=miniwiki*``), and there may be several, all of which must fit (``method=io,task=mmlu``).
+    """
+    meant = []
+    for override in overrides:
+        named = _NAMED.fullmatch(override)
+        wanted = dict(part.split("=") for part in named[1].split(",")) if named else {}
+        if all(fnmatchcase(evaluation[key], pattern) for key, pattern in wanted.items()):
+            meant.append(named[2] if named else override)
+    return meant
 
 
 def _with_outcome(cell: Cell) -> Cell:

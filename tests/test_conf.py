@@ -130,3 +130,26 @@ def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:
     first = sweep.evaluations(cells[0])
     assert {evaluation.cell.axes["task"] for evaluation in first} == {"hotpotqa", "strategyqa", "bamboogle", "mmlu"}
     assert all("task.limit=500" in evaluation.overrides for evaluation in first)
+
+
+def test_noise_wraps_the_plain_tool_before_it():
+    search = "act.search=[serpapi,noise_none,bm25,noise_random]"
+    (cell,) = composing.plan("train", ["-m", "data=hotpotqa", "act.prompted=[]", search])
+    acted = sweep.evaluations(cell)
+    tools = [app.compose("evaluate", evaluation.overrides).search for evaluation in acted]
+    assert [tool._target_.rpartition(".")[2] for tool in tools] == ["SerpApi", "Noise", "BM25", "Noise"]
+    assert [tools[at].tool._target_.rpartition(".")[2] for at in (1, 3)] == ["SerpApi", "BM25"]
+    assert [evaluation.cell.run.name[:40] for evaluation in acted][3] == "fireact-hotpotqa-noise_random-n50"
+
+
+def test_an_override_of_acting_may_name_the_evaluations_it_is_for():
+    others = "act.overrides=['lm.seed=1','search=noise_*,task=mmlu: search.pool=FILE','task=mmlu: task.split=val']"
+    axes = ["act.prompted=[]", "act.search=[bm25,noise_none]", "act.task=[hotpotqa,mmlu]"]
+    (cell,) = composing.plan("train", ["-m", "data=hotpotqa", *axes, others])
+    added = [evaluation.overrides[-3:] for evaluation in sweep.evaluations(cell)]
+    assert [[part for part in own if part.startswith(("lm", "search.", "task.split"))] for own in added] == [
+        ["lm.seed=1"],
+        ["lm.seed=1"],
+        ["lm.seed=1", "task.split=val"],
+        ["lm.seed=1", "search.pool=FILE", "task.split=val"],
+    ]
