@@ -186,7 +186,8 @@ def _evaluation(
     cfg: Config, axes: dict[str, str], method: str, task: str, search: str, fit: Path | None, folder: Path,
     asked: Sequence[str],
 ) -> Evaluation:  # fmt: skip
-    others = [*_wrapped(search, cfg.act.search), *_meant_for(cfg.act.overrides, method=method, task=task, search=search)]
+    named = _meant_for(cfg.act.overrides, method=method, task=task, search=search)
+    others = [*_wrapped(search, cfg.act.search), *named]
     run = folder / file_name(f"{method}-{task}-{search}-n{cfg.act.limit}", "".join(f"-{other}" for other in others))
     backbone = [f"{key}={value}" for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"]
     places = [f"cache_dir={cfg.cache_dir}", f"runs_dir={cfg.runs_dir}", f"run_dir={run}"]
@@ -209,7 +210,7 @@ def _is_noise(search: str) -> bool:
 def _meant_for(overrides: Sequence[str], **evaluation: str) -> list[str]:
     """Those of ``act.overrides`` that are for all evaluations, or name this one: ``search=serpapi: search.gl=uk``.
 
-    A name may be a pattern (``task=miniwiki*``), and there may be several, all of which must fit (``method=io,task=mmlu``).
+    A name may be a pattern (``task=miniwiki*``); of several (``method=io,task=mmlu``) all must fit.
     """
     meant = []
     for override in overrides:
