@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -19,6 +19,7 @@ from fireact.app.command import FAILED, Begin, Sweep
 from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
+from fireact.overrides import override
 from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
@@ -168,7 +169,7 @@ def _points(cfg: Config, methods: Sequence[str]) -> Iterator[tuple[str, str, str
 
 def _tuned(cfg: Config, method: str, task: str, search: str) -> Evaluation:
     fit = Path(cfg.run_dir)
-    asked = [f"tuned={fit / 'adapter'}", f"seed={cfg.seed}"]
+    asked = _lines(tuned=fit / "adapter", seed=cfg.seed)
     return _evaluation(cfg, dict(cfg.cell), method, task, search, fit, fit / "acting", asked)
 
 
@@ -176,7 +177,7 @@ def _prompted(cfg: Config, method: str, task: str, search: str) -> Evaluation:
     """Greedy and untuned, it is the same for every seed and tuning."""
     if method == _UNPROMPTED:
         raise ConfigError(f"act.prompted={method} has no few-shot prompt; name io, cot, react or reflexion")
-    backbone = {key: value for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"}
+    backbone = _of_backbone(cfg.cell)
     name = file_name(cfg.backbone.name, "".join(f"-{k}@{v}" for k, v in backbone.items() if k != "backbone"))
     axes = {**backbone, "adapter": "none", "seed": "0"}
     return _evaluation(cfg, axes, method, task, search, None, Path(cfg.runs_dir, "prompted", name), ["seed=0"])
@@ -189,10 +190,9 @@ def _evaluation(
     named = _meant_for(cfg.act.overrides, method=method, task=task, search=search)
     others = [*_wrapped(search, cfg.act.search), *named]
     run = folder / file_name(f"{method}-{task}-{search}-n{cfg.act.limit}", "".join(f"-{other}" for other in others))
-    backbone = [f"{key}={value}" for key, value in cfg.cell.items() if key.split(".")[0] == "backbone"]
-    places = [f"cache_dir={cfg.cache_dir}", f"runs_dir={cfg.runs_dir}", f"run_dir={run}"]
-    limit = "null" if cfg.act.limit is None else cfg.act.limit
-    overrides = [f"method={method}", f"task={task}", f"search={search}", f"task.limit={limit}"]
+    overrides = _lines(method=method, task=task, search=search, **{"task.limit": cfg.act.limit})
+    backbone = [f"{key}={value}" for key, value in _of_backbone(cfg.cell).items()]  # as they were typed, quotes and all
+    places = _lines(cache_dir=cfg.cache_dir, runs_dir=cfg.runs_dir, run_dir=run)
     cell = Cell({**axes, "acting": method, "task": task, "search": search}, run, fit)
     return Evaluation(cell, (*overrides, *backbone, *places, *asked, *others))
 
@@ -219,6 +219,14 @@ def _meant_for(overrides: Sequence[str], **evaluation: str) -> list[str]:
         if all(fnmatchcase(evaluation[key], pattern) for key, pattern in wanted.items()):
             meant.append(named[2] if named else override)
     return meant
+
+
+def _lines(**values: Any) -> list[str]:
+    return [override(key, value) for key, value in values.items()]
+
+
+def _of_backbone(cell: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in cell.items() if key.lstrip("+").split(".")[0] == "backbone"}
 
 
 def _with_outcome(cell: Cell) -> Cell:

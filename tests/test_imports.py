@@ -20,11 +20,12 @@ ALLOWED = {
     "errors": set(),
     "metrics": set(),
     "records": {"errors"},
+    "overrides": set(),
     "download": {"errors"},
     "runs": {"errors"},
     "render": {"errors", "records"},
     "calls": {"records"},
-    "app": {"errors", "launchers"},
+    "app": {"errors", "launchers", "overrides"},
     "launchers": set(),
     "dashboard": {"errors", "records", "render"},
     "tasks": {"errors", "records", "metrics", "render", "download"},
@@ -44,12 +45,12 @@ ALLOWED = {
     "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting", "selection"}
     | {"journal", "journaled", "data.files"}
     | SEAMS,
-    "data": {"errors", "records", "render", "download"},
+    "data": {"errors", "records", "render", "download", "overrides"},
     "backbone": {"errors", "records", "render", "quantized"},
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files"},
-    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "data.files"},
+    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "overrides", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")

@@ -46,7 +46,13 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
-    """``cfg`` with ``run_dir``, ``experiment`` and ``cell`` filled in from Hydra's own part, which goes."""
+    """``cfg`` with ``run_dir``, ``experiment`` and ``cell`` filled in from Hydra's own part, which goes.
+
+    Raises:
+        ConfigError: the folder's path would be read as an interpolation.
+    """
+    if "${" in folder:
+        raise ConfigError(f"the run folder {folder} holds ${{, which means an interpolation; choose another path")
     experiment, cell = context.runtime.choices.get("experiment"), naming.axes_of(cfg, context)
     with open_dict(cfg):
         cfg.pop("hydra", None)

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 from fireact.data.files import read
 from fireact.errors import ConfigError, DataError
+from fireact.overrides import command, override
 from fireact.records import Trajectory
 
 
@@ -100,7 +101,7 @@ class Mix:
     def _take(self, source: Source) -> Iterable[Ranked]:
         file = source.file()
         if source.generate and not file.is_file():
-            raise DataError(f"{file} is missing; collect it with: python generate.py {' '.join(source.generate)}")
+            raise DataError(f"{file} is missing; collect it with: {command('generate.py', source.generate)}")
         methods = set(self.methods) & set(self.methods if source.methods is None else source.methods)
         strata: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
         for trajectory in read(file, self.report):
@@ -136,8 +137,8 @@ def collected(
 
 def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:
     run = Path(folder, task, method)
-    asked = [f"task={task}", "task.split=train", f"task.limit={questions}", f"method={method}", f"run_dir={run}"]
-    return Source(run / "trajectories.jsonl", [method], generate=asked)
+    asked = {"task": task, "task.split": "train", "task.limit": questions, "method": method, "run_dir": run}
+    return Source(run / "trajectories.jsonl", [method], generate=[override(k, v) for k, v in asked.items()])
 
 
 def _rank(stratum: list[Trajectory], seed: str, weight: float) -> list[Ranked]:

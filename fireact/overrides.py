@@ -1,0 +1,46 @@
+"""How values are written down for a command line: in Hydra's grammar of overrides, and for a shell around it."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Iterable
+from typing import Any
+
+# What Hydra reads as text without quotes. Of it, Hydra would take these words for something else.
+_PLAIN = re.compile(r"[A-Za-z_./][A-Za-z0-9_./@+-]*")
+_WORDS = {"null", "true", "false", "nan", "inf"}
+
+
+def override(key: str, value: Any) -> str:
+    """``key=value`` such that Hydra gives ``key`` this very value: text with its quotes, ``${`` never interpolated.
+
+    Args:
+        value: None, a truth value, a number, text, or a list of such.
+
+    >>> override("runs_dir", "it's a=b")
+    "runs_dir='it\\\\'s a=b'"
+    """
+    return f"{key}={_written(value)}"
+
+
+def command(script: str, overrides: Iterable[str]) -> str:
+    """The line to type into a shell that runs ``script`` with these overrides."""
+    return shlex.join(["python", script, *overrides])
+
+
+def _written(value: Any) -> str:
+    if value is None or isinstance(value, bool):
+        return str({None: "null"}.get(value, value)).lower()
+    if isinstance(value, int | float):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{','.join(map(_written, value))}]"
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """In single quotes. A backslash means itself, but before a quote (Hydra's grammar) or ``${`` (OmegaConf's)."""
+    kept = re.sub(r"(\\*)\$\{", r"\1\1\\${", text)
+    return "'" + re.sub(r"(\\*)'", r"\1\1\\'", re.sub(r"(\\+)\Z", r"\1\1", kept)) + "'"
