@@ -59,7 +59,7 @@ def test_interval_is_reproducible_ordered_and_about_the_normal_width() -> None:
 
 @pytest.mark.parametrize(
     ("right", "n", "low", "high"),
-    [(0, 50, 0.0, 0.0713), (50, 50, 0.9287, 1.0), (7, 100, 0.0343, 0.1375), (70, 100, 0.6042, 0.7811), (1, 1, 0.2065, 1)],
+    [(0, 50, 0, 0.0713), (50, 50, 0.9287, 1), (7, 100, 0.0343, 0.1375), (70, 100, 0.6042, 0.7811), (1, 1, 0.2065, 1)],
 )
 def test_the_interval_of_a_proportion_is_wilsons_and_never_a_point(right: int, n: int, low: float, high: float) -> None:
     assert wilson_ci95(right / n, n) == pytest.approx((low, high), abs=5e-5)
