@@ -11,8 +11,8 @@ from fireact import app, sweep
 
 @app.main("evaluate", sweep.table_of(sweep.acted))
 def evaluate(cfg: app.Config) -> float:
-    """Act, score and write; returns exact match (a fraction)."""
-    return float(sweep.evaluate(cfg)["em"])
+    """Act, score and write; returns the task's own score, a fraction: exact match, or accuracy where that is it."""
+    return float(sweep.evaluate(cfg)["accuracy"])
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from fireact.dashboard import opened
 
 @app.main("train", sweep.table_of(sweep.tuned_and_acted))
 def train(cfg: app.Config) -> float:
-    """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
+    """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or score."""
     if cfg.adapter.name == "none":
         return prompt(cfg)
     files = runs.digests(runs.shaping(app.resolved(cfg.data)))
@@ -44,7 +44,7 @@ def train(cfg: app.Config) -> float:
 
 
 def prompt(cfg: app.Config) -> float:
-    """Let the untuned backbone act, where there is nothing to tune; returns the EM."""
+    """Let the untuned backbone act, where there is nothing to tune; returns the score."""
     logger = app.build(cfg.logger) if sweep.unfinished(cfg) else None
     with opened(logger, app.resolved(cfg), "train") as dashboard:
         return sweep.act(cfg, dashboard)

@@ -18,8 +18,9 @@ from fireact.journal import Journal, Replay
 from fireact.journaled import JournaledModel, JournaledSearch
 from fireact.lms.base import LanguageModel
 from fireact.progress import RolloutProgress
-from fireact.records import Ending, Question, Trajectory
-from fireact.reporting.statistics import summarize
+from fireact.records import EM, Ending, Question, Trajectory
+from fireact.reporting.measures import measure_of
+from fireact.reporting.statistics import restated, summarize
 from fireact.rollout import Rollout, act_out
 from fireact.search.base import SearchTool
 from fireact.selection import Selection, check_formats, export
@@ -50,16 +51,21 @@ def evaluate(cfg: Config) -> dict[str, Any]:
     with runs.locked(cfg.run_dir):
         run = open_run(cfg)
         if run.state == runs.State.FINISHED:
-            print(f"{run.folder} is finished already (EM {run.metrics['em']:.3f}); nothing to do")
-            return run.metrics
+            metrics = restated(run.metrics)
+            print(f"{run.folder} is finished already ({_own_score(metrics)}); nothing to do")
+            return metrics
         task = build(cfg.task)
         run.finish(_act(cfg, run, task, task.questions()))
     metrics = run.metrics
-    low, high = metrics["em_ci95"]
-    print(f"{cfg.task.name} by {cfg.method.name}: EM {metrics['em']:.3f} [{low:.3f}, {high:.3f}], "
-          f"F1 {metrics['f1']:.3f}, {metrics['finished']} of {metrics['n']} finished, "
-          f"rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
+    low, high = metrics["accuracy_ci95"]
+    f1 = f"F1 {metrics['f1']:.3f}, " if measure_of(metrics) == EM else ""  # of a yes or a letter it says nothing
+    print(f"{cfg.task.name} by {cfg.method.name}: {_own_score(metrics)} [{low:.3f}, {high:.3f}], {f1}"
+          f"{metrics['finished']} of {metrics['n']} finished, rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
     return metrics
+
+
+def _own_score(metrics: dict[str, Any]) -> str:
+    return f"{measure_of(metrics)} {metrics['accuracy']:.3f}"
 
 
 def collect(cfg: Config) -> int:
@@ -106,6 +112,7 @@ def _act(
 
         act_out(rollout, questions, path, finished, enough)
     facts = {"task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed}
+    facts |= {"measure": measure} if (measure := getattr(task, "measure", None)) else {}  # a user's class may lack it
     facts |= {"corpus": _corpus(search.name), "retriever": search.name, "budget_usd": cfg.lm.get("budget_usd")}
     _say_outages(path, run)
     return {**facts, **summarize(read(path, Counter()))}

@@ -16,7 +16,7 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -94,11 +94,15 @@ class Backbone:
                 faster, at the memory of the dense model.
 
         Raises:
-            ModelError: the weights can't be loaded.
+            ModelError: the weights can't be loaded, or not all of them are there.
         """
         config = quantization_config(quantization, self.torch_dtype())
         extra = {} if config is None else {"quantization_config": config}
-        model = self._load(AutoModelForCausalLM, dtype=self.torch_dtype(), device_map={"": device()}, **extra)
+        model, loaded = self._load(
+            AutoModelForCausalLM, dtype=self.torch_dtype(), device_map={"": device()}, output_loading_info=True,
+            ignore_mismatched_sizes=True, **extra,
+        )  # fmt: skip
+        self._require_all(loaded)
         model.config.use_cache = False
         if config is None:
             return model
@@ -119,6 +123,18 @@ class Backbone:
         except (OSError, ValueError, ImportError) as error:
             reason = str(error).strip().splitlines()[0]
             raise ModelError(f"backbone {self.name} can't be loaded from {folder}: {reason}") from error
+
+    def _require_all(self, loaded: Mapping[str, Any]) -> None:
+        """Refuse a model of which transformers made weights up, and say what it left out."""
+        place = self.path or self.hub or self.name
+        if made_up := {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}:
+            raise ModelError(
+                f"backbone {self.name} can't be loaded from {place}: {len(made_up)} of its weights are missing there or "
+                f"of another shape ({_first(made_up)}); fetch or save the model again"
+            )
+        if left_out := loaded["unexpected_keys"]:
+            log.warning(f"backbone {self.name}: {len(left_out)} weights in {place} ({_first(left_out)}) are no part of the "
+                        "model that its config.json describes, and were left out")
 
     def _from_hub(self) -> str:
         """The hub's local cache, filled first if the hub can be reached."""
@@ -186,20 +202,45 @@ def load_for_acting(backbone: Backbone, adapter: str | None, merge: bool = True)
     the de-quantised base, the only merge that is exact on NF4.
 
     Raises:
-        ModelError: the folder holds no adapter, or one of another backbone.
+        ModelError: the folder holds no adapter, one of another backbone, or one that does not fit weight by weight.
     """
     if adapter is None:
         return shared_model(backbone).eval()
     facts = _trained_with(backbone, Path(adapter))
     if facts["kind"] == "full":
         return dataclasses.replace(backbone, path=adapter).model().eval()
-    base = shared_model(backbone, facts["quantization"], dequantize=merge)
+    tuned = _adapted(shared_model(backbone, facts["quantization"], dequantize=merge), backbone, adapter)
+    return (tuned.merge_and_unload(safe_merge=True) if merge else tuned).eval()  # safe: into copies of the weights
+
+
+def _adapted(base: PreTrainedModel, backbone: Backbone, adapter: str) -> PeftModel:
+    """``base`` with every weight of the adapter in its place and none missing; PEFT alone would only warn."""
     try:
-        tuned = PeftModel.from_pretrained(base, adapter)
-    except (RuntimeError, ValueError) as error:
+        with warnings.catch_warnings(action="ignore"):
+            tuned = PeftModel.from_pretrained(base, adapter)
+            loaded = tuned.load_adapter(adapter, "default")  # once more, since this says which weights found no place
+    except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise ModelError(f"the adapter in {adapter} does not fit the weights of backbone {backbone.name}; "
                          "evaluate it with the backbone that it was trained on") from error
-    return (tuned.merge_and_unload(safe_merge=True) if merge else tuned).eval()  # safe: into copies of the weights
+    if astray := [*loaded.unexpected_keys, *loaded.missing_keys]:
+        raise ModelError(
+            f"the adapter in {adapter} does not fit the weights of backbone {backbone.name}: "
+            f"{len(loaded.missing_keys)} weights are missing and {len(loaded.unexpected_keys)} have no place in it "
+            f"({_first(astray)}); evaluate it with the backbone that it was trained on"
+        )
+    weights = {name: weight for name, weight in tuned.named_parameters() if "lora_" in name}
+    if broken := [name for name, weight in weights.items() if not weight.isfinite().all()]:
+        raise ModelError(f"the adapter in {adapter} holds numbers that are not finite ({_first(broken)}); "
+                         "tune it again")
+    raised = [weight for name, weight in weights.items() if "lora_B" in name or "lora_embedding_B" in name]
+    if raised and not any(weight.any() for weight in raised):
+        log.warning(f"the adapter in {adapter} changes nothing: all of its lora_B are zero; this is the untuned model")
+    return tuned
+
+
+def _first(names: Iterable[str]) -> str:
+    """One of several names, as an example that is the same every time."""
+    return f"such as {min(names)}"
 
 
 _kept: dict[tuple[Backbone, str | None], PreTrainedModel] = {}  # the last one that was shared
@@ -233,13 +274,19 @@ def _tokenizer(backbone: Backbone) -> Any:
 
 def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
     """What the adapter folder says of its training, checked against ``backbone``."""
-    if (adapter / TRAINED_WITH).is_file():
-        facts = json.loads((adapter / TRAINED_WITH).read_text(encoding="utf-8"))
-    elif (adapter / "adapter_config.json").is_file():  # a PEFT adapter from elsewhere
-        hub = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
-        facts = {"hub": hub, "kind": "lora", "quantization": None, "format": backbone.format}
-    else:
-        raise ModelError(f"{adapter} holds no adapter; run train.py first or name its adapter folder")
+    try:
+        if (adapter / TRAINED_WITH).is_file():
+            facts = json.loads((adapter / TRAINED_WITH).read_text(encoding="utf-8"))
+        elif (adapter / "adapter_config.json").is_file():  # a PEFT adapter from elsewhere
+            base = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
+            hub = backbone.hub if backbone.path is not None and base == backbone.path else base
+            facts = {"hub": hub, "kind": "lora", "quantization": None, "format": backbone.format}
+        else:
+            raise ModelError(f"{adapter} holds no adapter; run train.py first or name its adapter folder")
+    except (ValueError, TypeError, KeyError) as error:
+        raise ModelError(
+            f"what {adapter} says of its training can't be read ({error}); copy or tune it again"
+        ) from error
     if (facts["hub"], facts["format"]) != (backbone.hub, backbone.format):
         raise ModelError(f"the adapter in {adapter} was trained on {facts['hub']} in {facts['format']} format, not on "
                          f"{backbone.hub} in {backbone.format} format; choose the backbone it was trained on")

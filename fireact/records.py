@@ -16,6 +16,7 @@ from typing import Any
 from fireact.errors import DataError
 
 SEARCH, FINISH = "search", "finish"
+EM, ACCURACY = "EM", "accuracy"  # what tasks call their own scores
 
 
 class Ending(StrEnum):

@@ -46,12 +46,12 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
             under the plain names (``em``), the others under their own.
 
     Returns:
-        The exact match (a fraction) of the last one.
+        The task's own score (a fraction) of the last one: exact match, or accuracy where that is its rule.
 
     Raises:
         FireActError: the first failure.
     """
-    em, failures, todo = 0.0, [], evaluations(cfg)
+    score, failures, todo = 0.0, [], evaluations(cfg)
     shown = [evaluation for evaluation in todo if evaluation.cell.tuned] or todo
     for evaluation in todo:
         run, failed = evaluation.cell.run, evaluation.cell.run / FAILED
@@ -63,13 +63,13 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
             run.mkdir(parents=True, exist_ok=True)
             failed.write_text(f"{error}\n", encoding="utf-8")
             continue
-        em = float(metrics["em"])
+        score = float(metrics["accuracy"])
         if dashboard and evaluation in shown:
             name = "" if evaluation == shown[0] else run.name
             dashboard.evaluated(metrics, evaluation.cell.trajectories(), name)
     if failures:
         raise failures[0]
-    return em
+    return score
 
 
 def unfinished(cfg: Config) -> bool:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+import dataclasses
 import json
+import shutil
 
 import bitsandbytes as bnb
 import pytest
 import torch
 from peft import PeftModel
+from safetensors.torch import load_file, save_file
 
 from fireact.backbone import Adapter, Backbone, load_for_acting, shared_model
 from fireact.errors import ConfigError, ModelError
@@ -94,6 +97,108 @@ def test_an_adapter_of_another_backbone_is_refused(tiny, tmp_path):
         load_for_acting(other, str(tmp_path))
     with pytest.raises(ModelError, match="holds no adapter; run train.py first"):
         load_for_acting(tiny, str(tmp_path / "nowhere"))
+
+
+def rewritten(file, change) -> None:
+    """A safetensors file after ``change`` of its weights, a dictionary."""
+    weights = dict(sorted(load_file(file).items()))
+    save_file(change(weights), file, metadata={"format": "pt"})
+
+
+def halved(weights):
+    return dict(list(weights.items())[::2])
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        (lambda w: {k.replace("base_model.model.model.", "base_model.model.model.language_model."): v
+                    for k, v in w.items()}, "8 weights are missing and 8 have no place in it"),
+        (lambda w: {f"other.{k}": v for k, v in w.items()}, "8 weights are missing and 8 have no place in it"),
+        (halved, r"4 weights are missing and 0 have no place in it \(such as base_model.model.model.layers.0"),
+        (lambda w: {**w, "base_model.model.model.layers.9.self_attn.q_proj.lora_A.weight": torch.ones(4, 32)},
+         r"0 weights are missing and 1 have no place in it \(such as .*layers\.9"),
+        (lambda w: {k: v[:2] if "lora_A" in k else v for k, v in w.items()}, "does not fit .* of backbone tiny; "),
+        (lambda w: {k: v * float("nan") for k, v in w.items()}, "holds numbers that are not finite .*; tune it again"),
+    ],
+    ids=["another prefix", "nothing matches", "half", "a weight too many", "another shape", "not a number"],
+)  # fmt: skip
+def test_an_adapter_that_does_not_fit_weight_by_weight_is_refused(tiny, tmp_path, change, reason):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    rewritten(tmp_path / "adapter_model.safetensors", change)
+    with pytest.raises(ModelError, match=reason):
+        load_for_acting(tiny, str(tmp_path))
+
+
+def test_an_adapter_that_changes_nothing_says_so(tiny, tmp_path, caplog):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    load_for_acting(tiny, str(tmp_path))
+    assert caplog.messages == []
+    rewritten(tmp_path / "adapter_model.safetensors", lambda w: {k: v * ("lora_A" in k) for k, v in w.items()})
+    load_for_acting(tiny, str(tmp_path))
+    assert caplog.messages == [
+        f"the adapter in {tmp_path} changes nothing: all of its lora_B are zero; this is the untuned model"
+    ]
+
+
+def test_an_adapter_from_elsewhere_names_the_folder_or_the_hub_of_its_base(tiny, tmp_path):
+    expected = logits(tuned(tiny, Adapter("lora", "lora", r=4), tmp_path))
+    (tmp_path / "fireact.json").unlink()
+    config = tmp_path / "adapter_config.json"
+    facts = json.loads(config.read_text())
+    for base in (tiny.hub, tiny.path):
+        config.write_text(json.dumps({**facts, "base_model_name_or_path": base}))
+        torch.testing.assert_close(logits(load_for_acting(tiny, str(tmp_path))), expected)
+    config.write_text(json.dumps({**facts, "base_model_name_or_path": "/models/another"}))
+    with pytest.raises(ModelError, match="was trained on /models/another in chat format, not on fireact/tiny"):
+        load_for_acting(tiny, str(tmp_path))
+    config.write_text("{")
+    with pytest.raises(ModelError, match=r"says of its training can't be read \(.*\); copy or tune it again"):
+        load_for_acting(tiny, str(tmp_path))
+
+
+def copied(backbone: Backbone, folder) -> Backbone:
+    """``backbone`` from a copy of its files."""
+    shutil.copytree(backbone.path, folder)
+    return dataclasses.replace(backbone, path=str(folder))
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4"])
+def test_a_model_that_lacks_weights_is_refused_not_made_up(tiny, tmp_path, quantization):
+    damaged = copied(tiny, tmp_path / "model")
+    rewritten(tmp_path / "model" / "model.safetensors",
+              lambda w: {k: v for k, v in w.items() if "layers.1.mlp" not in k})
+    with pytest.raises(ModelError, match=r"3 of its weights are missing there .*such as model\.layers\.1\.mlp\.down"):
+        damaged.model(quantization)
+    rewritten(tmp_path / "model" / "model.safetensors",
+              lambda w: {k: v[:7] if k == "model.norm.weight" else v for k, v in w.items()})
+    with pytest.raises(ModelError, match=r"4 of its weights are missing there or of another shape"):
+        damaged.model(quantization)
+
+
+def test_weights_beyond_the_model_are_counted_and_tied_ones_are_no_loss(tiny, tmp_path, caplog):
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    config = LlamaConfig.from_pretrained(tiny.path, tie_word_embeddings=True)
+    LlamaForCausalLM(config).save_pretrained(tmp_path)
+    tied = dataclasses.replace(tiny, path=str(tmp_path))
+    assert "lm_head.weight" not in load_file(tmp_path / "model.safetensors")
+    tied.model()
+    assert caplog.messages == []
+    rewritten(tmp_path / "model.safetensors", lambda w: {**w, "model.layers.2.mlp.up_proj.weight": torch.ones(64, 32)})
+    tied.model()
+    assert caplog.messages[-1] == (
+        f"backbone tiny: 1 weights in {tmp_path} (such as model.layers.2.mlp.up_proj.weight) are no part of the model "
+        "that its config.json describes, and were left out"
+    )
+
+
+def test_a_full_model_that_lacks_weights_is_refused(tiny, tmp_path):
+    full = Adapter("full", "full")
+    full.save(full.apply(tiny), tiny, tiny.tokenizer(), tmp_path)
+    rewritten(tmp_path / "model.safetensors", halved)
+    with pytest.raises(ModelError, match=r"tiny can't be loaded from .*: \d+ of its weights are missing there"):
+        load_for_acting(tiny, str(tmp_path))
 
 
 def test_a_full_model_acts_too(tiny, tmp_path):

@@ -4,7 +4,7 @@ import tracemalloc
 
 import pytest
 
-from fireact.metrics import bootstrap_ci95, exact_match, f1_score, normalize_answer
+from fireact.metrics import bootstrap_ci95, exact_match, f1_score, mean_ci95, normalize_answer, wilson_ci95
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,12 @@ def test_normalisation_drops_case_punctuation_and_articles(text: str, normal: st
         ("to be to be", "to be", 0.0, 2 / 3),  # tokens are counted, not merely present
         ("Paris", "London", 0.0, 0.0),
         ("", "London", 0.0, 0.0),
-        ("", "", 1.0, 0.0),  # HotpotQA: nothing in common counts as 0
+        ("", "", 1.0, 1.0),
+        ("the", "the", 1.0, 1.0),  # normalises to nothing, and is right all the same
+        ("A", "a", 1.0, 1.0),
+        ("an", "the", 0.0, 0.0),
+        ("...", "...", 1.0, 1.0),
+        ("", "the", 0.0, 0.0),
         ("yes", "Yes.", 1.0, 1.0),
         ("yes it is", "yes", 0.0, 0.0),  # yes, no and noanswer match themselves only
         ("no", "no one knows", 0.0, 0.0),
@@ -52,9 +57,24 @@ def test_interval_is_reproducible_ordered_and_about_the_normal_width() -> None:
     assert high == pytest.approx(0.4 + 1.96 * 0.049, abs=0.011)
 
 
-@pytest.mark.parametrize(("values", "interval"), [([], (0.0, 0.0)), ([1.0] * 7, (1.0, 1.0)), ([0.0], (0.0, 0.0))])
-def test_interval_of_nothing_or_of_equal_scores_is_a_point(values: list[float], interval: tuple[float, float]) -> None:
-    assert bootstrap_ci95(values) == pytest.approx(interval)
+@pytest.mark.parametrize(
+    ("right", "n", "low", "high"),
+    [(0, 50, 0, 0.0713), (50, 50, 0.9287, 1), (7, 100, 0.0343, 0.1375), (70, 100, 0.6042, 0.7811), (1, 1, 0.2065, 1)],
+)
+def test_the_interval_of_a_proportion_is_wilsons_and_never_a_point(right: int, n: int, low: float, high: float) -> None:
+    assert wilson_ci95(right / n, n) == pytest.approx((low, high), abs=5e-5)
+    assert mean_ci95([1.0] * right + [0.0] * (n - right)) == wilson_ci95(right / n, n)
+
+
+def test_wilsons_bounds_solve_his_equation() -> None:
+    for bound in wilson_ci95(0.3, 40):  # (share − p)² = z² p (1 − p) / n
+        assert (0.3 - bound) ** 2 == pytest.approx(1.959964**2 * bound * (1 - bound) / 40, rel=1e-6)
+
+
+def test_the_interval_of_other_scores_is_by_bootstrap_unless_they_are_all_equal() -> None:
+    assert mean_ci95([0.5, 1.0, 0.0, 0.25]) == bootstrap_ci95([0.5, 1.0, 0.0, 0.25])
+    assert mean_ci95([0.5] * 50) == wilson_ci95(0.5, 50)
+    assert mean_ci95([]) == (0.0, 1.0)
 
 
 def test_an_interval_takes_the_memory_of_its_distinct_scores() -> None:

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from fireact.reporting.matching import fits, reference_of
+from fireact.reporting.measures import common_measure
 from fireact.reporting.rows import SILENT, Answers, Row, pooled
 
 _ANCHOR = {"acting": "fireact", "method": "react"}
@@ -64,7 +65,7 @@ def _of_seed(seeds: Mapping[str, Answers], seed: str) -> Answers:
 def _random(members: Sequence[Answers]) -> Answers:
     """All answers of all methods: their means are those of a choice by a fair die."""
     columns = {name: np.concatenate([getattr(a, name) for a in members]) for name in _COLUMNS}
-    return Answers(**columns, exact=all(a.exact for a in members))
+    return Answers(**columns, measure=common_measure(a.measure for a in members))
 
 
 def _oracle(members: Sequence[Answers]) -> Answers:
@@ -77,7 +78,7 @@ def _oracle(members: Sequence[Answers]) -> Answers:
         f1=np.stack([a.f1 for a in members]).max(axis=0),
         finished=np.stack([a.finished for a in members]).max(axis=0),
         rounds=np.where(right.any(axis=0), fewest, SILENT),
-        exact=all(a.exact for a in members),
+        measure=common_measure(a.measure for a in members),
     )
 
 

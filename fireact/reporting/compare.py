@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, FireActError
+from fireact.reporting.measures import common_measure, explained, measure_of
+from fireact.reporting.statistics import restated
 
-_HEADER = ("", "EM, %", "F1, %", "finished", "rounds", "s/question", "n")
+_HEADER = ("F1, %", "finished", "rounds", "s/question", "n")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -47,20 +49,22 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 def markdown(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """A Markdown table, one row a run: scores in per cent with 95 % intervals over questions."""
-    cells = [_HEADER, *(_row(name, metrics) for name, metrics in rows)]
-    widths = [max(len(row[i]) for row in cells) for i in range(len(_HEADER))]
+    measures = {metrics["task"]: measure_of(metrics) for _, metrics in rows}
+    measure = common_measure(measures.values())
+    cells = [("", f"{measure}, %", *_HEADER), *(_row(name, restated(metrics)) for name, metrics in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     padded = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
     lines = [f"| {' | '.join(row)} |" for row in padded]
     rule = "|" + "|".join("-" * (width + 2) for width in widths) + "|"
     facts = dict.fromkeys(f"{m['task']}, {m['retriever']}, seed {m['seed']}" for _, m in rows)
-    note = f"95 % intervals by bootstrap over questions; {'; '.join(facts)}."
-    return "\n".join([lines[0], rule, *lines[1:], "", note])
+    note = f"95 % intervals: Wilson's for {measure}, by bootstrap over questions for F1; {'; '.join(facts)}."
+    return "\n".join([lines[0], rule, *lines[1:], "", note, *explained(measures)])
 
 
 def _row(name: str, metrics: dict[str, Any]) -> tuple[str, ...]:
     return (
         name,
-        _percent(metrics["em"], metrics["em_ci95"]),
+        _percent(metrics["accuracy"], metrics["accuracy_ci95"]),
         _percent(metrics["f1"], metrics["f1_ci95"]),
         f"{metrics['finished'] / metrics['n']:.0%}",
         f"{metrics['rounds_mean']:.1f} ± {metrics['rounds_std']:.1f}",

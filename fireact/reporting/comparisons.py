@@ -8,19 +8,19 @@ from functools import cached_property
 
 import numpy as np
 
-from fireact.metrics import bootstrap_ci95
+from fireact.metrics import mean_ci95
 from fireact.reporting.layouts import Layout
-from fireact.reporting.matching import reference_of
+from fireact.reporting.matching import differing, reference_of, same_conditions
 from fireact.reporting.rows import Row
 from fireact.reporting.significance import paired_p_value
 
 
 @dataclass(frozen=True, eq=False)
 class Compared:
-    """A row beside its reference, which may be the row itself. Scores and differences are fractions."""
+    """A row beside its reference: the row itself, or None where none is alike. Scores and differences are fractions."""
 
     row: Row
-    reference: Row
+    reference: Row | None
 
     @property
     def score(self) -> float:
@@ -29,8 +29,8 @@ class Compared:
 
     @cached_property
     def interval(self) -> tuple[float, float]:
-        """95 %, by bootstrap over questions."""
-        return bootstrap_ci95(self.row.scores.tolist())
+        """95 %, of the mean over questions: see ``mean_ci95``."""
+        return mean_ci95(self.row.scores.tolist())
 
     @property
     def is_reference(self) -> bool:
@@ -40,19 +40,22 @@ class Compared:
     @property
     def paired(self) -> bool:
         """Whether both answered the same questions; a difference means something only then."""
-        return np.array_equal(self.row.ids, self.reference.ids)
+        return self.reference is not None and np.array_equal(self.row.ids, self.reference.ids)
 
     @property
     def difference(self) -> float | None:
-        """Mean difference per question; None for a reference, or where the questions differ."""
-        return None if self.is_reference or not self.paired else float(self._differences().mean())
+        """Mean difference per question; None for a reference, without one, or where the questions differ."""
+        return None if self._differences is None else float(self._differences.mean())
 
     @cached_property
     def p(self) -> float | None:
         """Of the paired test; None where there is no difference to test."""
-        return None if self.is_reference or not self.paired else paired_p_value(self._differences())
+        return None if self._differences is None else paired_p_value(self._differences)
 
-    def _differences(self) -> np.ndarray:
+    @cached_property
+    def _differences(self) -> np.ndarray | None:
+        if self.reference is None or self.is_reference or not self.paired:
+            return None
         difference: np.ndarray = self.row.scores - self.reference.scores
         return difference
 
@@ -60,14 +63,29 @@ class Compared:
 def compare(rows: Sequence[Row], layout: Layout) -> tuple[list[Compared], list[str]]:
     """Each row beside its reference, and what is to be said on the choice of references.
 
-    A row without the layout's reference, or of a layout that names none, is compared with the first row of its task.
+    A row without the layout's reference, or of a layout that names none, is compared with the first row that acts under
+    the same conditions. No row is compared with one of another backbone or task.
     """
-    compared, stood_in = [], False
+    patterns, compared, stood_in = layout.reference, [], False
     for row in rows:
-        reference = None if layout.reference is None else reference_of(row.axes, rows, layout.reference)
+        reference = None if patterns is None else reference_of(row.axes, rows, patterns)
         if reference is None:
-            stood_in |= layout.reference is not None
-            reference = next(other for other in rows if other.axes.get("task") == row.axes.get("task"))
+            stood_in |= patterns is not None
+            reference = _first_alike(row, rows) or (row if patterns is None else None)
         compared.append(Compared(row, reference))
-    note = "Some rows have no usual reference in this grid; they are compared with the first row of their task."
-    return compared, [note] if stood_in else []
+    return compared, [_STOOD_IN] if stood_in else []
+
+
+_STOOD_IN = (
+    "Some rows have no usual reference in this grid; they are compared with the first row of the same backbone, task "
+    "and search tool, if there is another."
+)
+
+
+def _first_alike(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The first row of the same backbone, task and search tool (it may be the row itself); where there is no other,
+    the first that differs in its search tool and in nothing else."""
+    alike = [other for other in rows if same_conditions(row.axes, other.axes)]
+    if len(alike) == 1:
+        alike = [other for other in rows if {axis.split(".")[0] for axis in differing(row.axes, other.axes)} <= {"search"}]
+    return alike[0] if len(alike) > 1 else None

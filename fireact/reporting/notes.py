@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from fireact.reporting import paper
+from fireact.reporting import beside, paper
+from fireact.reporting.choices import ORACLE, RANDOM
 from fireact.reporting.grid import name_of
+from fireact.reporting.measures import explained
 from fireact.reporting.results import Results
 from fireact.reporting.rows import Row
 
@@ -13,10 +15,14 @@ _TEST = (
 )
 _OTHER_QUESTIONS = "other questions: the row and its reference did not answer the same ones, so they are not compared."
 _THEIRS = (
-    "The paper's figures are EM on 500 HotpotQA dev questions with Google as its search, unless said; in brackets the "
-    "difference to its own reference."
+    "The paper's figures are EM (on StrategyQA and MMLU accuracy) on 500 HotpotQA dev questions with Google as its "
+    "search, unless said; in brackets the difference to its own reference."
 )
-_RIGHT = "right is by the task's own rule: yes or no, the letter of a choice, and the exact match elsewhere."
+_OUR_PROMPTS = (
+    "Rows that act by a prompt use this project's own few-shot prompts, not the paper's, so the paper's prompted "
+    "figures stand beside them but were not measured with them."
+)
+_UNPROMPTED = {"fireact", RANDOM, ORACLE}
 
 
 def notes_of(results: Results) -> list[str]:
@@ -48,8 +54,9 @@ def _scored(results: Results) -> list[str]:
     seeds = "; one seed says nothing on how another tuning would do" if one else ""
     return [
         f"Scored on {'; '.join(facts)}.",
-        *([] if results.measured == "EM" else [_RIGHT]),
-        f"Intervals are 95 %, by bootstrap over questions, each with its mean over seeds{seeds}.",
+        *explained(results.measures),
+        "Intervals are 95 %: Wilson's where every score is 0 or 1, else by bootstrap over questions, each with its "
+        f"mean over seeds{seeds}.",
     ]
 
 
@@ -58,4 +65,11 @@ def _compared(results: Results) -> list[str]:
         *([_TEST] if any(line.difference is not None for line in results.lines) else []),
         *([] if all(line.paired for line in results.lines) else [_OTHER_QUESTIONS]),
         *([_THEIRS] if paper.of_experiment(results.experiment) else []),
+        *([_OUR_PROMPTS] if any(_prompted_beside(row, results.experiment) for row in results.rows) else []),
     ]
+
+
+def _prompted_beside(row: Row, experiment: str) -> bool:
+    """Whether a score of the paper stands beside this row and either was prompted with examples."""
+    prompted = row.axes.get("acting") not in _UNPROMPTED
+    return prompted and bool(beside.exact(row, experiment) or beside.like(row, experiment))

@@ -8,11 +8,13 @@ from typing import Any
 
 from fireact.reporting import beside, paper
 from fireact.reporting.comparisons import Compared
+from fireact.reporting.measures import common_measure
 from fireact.reporting.results import Results
 from fireact.reporting.rows import Failure, without_seed
 
 NUMBERS = (
-    "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n", "seeds",
+    "measure", "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n",
+    "seeds", "seeds_low_percent", "seeds_high_percent", "seeds_std_points",
     "f1_percent", "finished_percent", "rounds_mean", "rounds_std", "usd_per_question", "seconds_per_question",
     "trained_on", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain", "paper_source",
 )
@@ -32,17 +34,22 @@ def csv_of(results: Results) -> str:
 
 
 def _record(line: Compared, results: Results) -> dict[str, Any]:
-    row, (low, high) = line.row, line.interval
+    row, (low, high), by_seed = line.row, line.interval, 100 * line.row.seed_scores
+    several = len(by_seed) > 1
     return {
         **row.axes,
+        "measure": common_measure(row.measures),
         "score_percent": 100 * line.score,
         "ci95_low_percent": 100 * low,
         "ci95_high_percent": 100 * high,
-        "compared": "reference" if line.is_reference else "paired" if line.paired else "other questions",
+        "compared": _compared(line),
         "difference_points": None if line.difference is None else 100 * line.difference,
         "p": line.p,
         "n": len(row.ids),
         "seeds": " ".join(row.seeds),
+        "seeds_low_percent": float(by_seed.min()) if several else None,
+        "seeds_high_percent": float(by_seed.max()) if several else None,
+        "seeds_std_points": float(by_seed.std(ddof=1)) if several else None,
         "f1_percent": 100 * row.f1,
         "finished_percent": 100 * row.finished,
         "rounds_mean": float(row.rounds.mean()) if len(row.rounds) else None,
@@ -53,6 +60,12 @@ def _record(line: Compared, results: Results) -> dict[str, Any]:
         **row.rates,
         **_paper(line, results),
     }
+
+
+def _compared(line: Compared) -> str:
+    if line.reference is None:
+        return "no reference"
+    return "reference" if line.is_reference else "paired" if line.paired else "other questions"
 
 
 def _paper(line: Compared, results: Results) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from fireact.reporting.choices import choice_rows
 from fireact.reporting.comparisons import Compared, compare
 from fireact.reporting.grid import Grid
 from fireact.reporting.layouts import MISSING, Layout, layout_of, value_label
+from fireact.reporting.measures import common_measure
 from fireact.reporting.rows import Failure, Row, read_rows
 
 
@@ -40,9 +41,13 @@ class Results:
 
     @property
     def measured(self) -> str:
-        """``EM``, or ``right`` where some task counts by a rule of its own."""
-        exact = all(answers.exact for row in self.rows for answers in row.seeds.values())
-        return "EM" if exact else "right"
+        """The name of all rows' score: ``EM``, ``accuracy``, or ``score`` where tasks have different ones."""
+        return common_measure(self.measures.values())
+
+    @property
+    def measures(self) -> dict[str, str]:
+        """What each task calls its own score."""
+        return {row.axes.get("task", "?"): common_measure(row.measures) for row in self.rows}
 
     def name(self, row: Row, axes: Iterable[str] | None = None) -> str:
         """What tells the row from the others, as people say it: ``tuned · ReAct + CoT``."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,8 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from fireact.errors import DataError
-from fireact.records import Ending, Trajectory
+from fireact.records import Ending, Question, Trajectory
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
+from fireact.reporting.measures import name_by
 
 SEED = "seed"
 SILENT = -1  # rounds where the model said nothing at all
@@ -25,9 +27,10 @@ class Answers:
     """What one cell made of its questions: arrays of one length (questions), in the order of the sorted ids.
 
     Args:
+        ids: a question's id, and a digest of what was asked: two worlds may call different questions the same.
         right: 1 or 0, by the task's own rule.
         rounds: actions taken, ``SILENT`` where there is nothing to count.
-        exact: whether being right is the exact match, everywhere.
+        measure: what the task calls the share of right ones.
     """
 
     ids: NDArray[np.str_]
@@ -35,7 +38,7 @@ class Answers:
     f1: NDArray[np.float64]
     finished: NDArray[np.float64]
     rounds: NDArray[np.int64]
-    exact: bool
+    measure: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,6 +66,16 @@ class Row:
     trained_on: float | None = None
     rates: Mapping[str, float] = field(default_factory=dict)
     facts: frozenset[str] = frozenset()
+
+    @property
+    def measures(self) -> set[str]:
+        """What its task calls its score; more than one only where cells say different things of it."""
+        return {answers.measure for answers in self.seeds.values()}
+
+    @property
+    def seed_scores(self) -> NDArray[np.float64]:
+        """The mean score of each seed (seeds)."""
+        return np.array([answers.right.mean() for answers in self.seeds.values()])
 
     @property
     def tuned(self) -> bool:
@@ -107,12 +120,13 @@ def answers_of(cell: Cell) -> Answers:
     Raises:
         DataError: they are missing, malformed or none.
     """
-    by_id = {t.question.id: _outcome(t) for t in cell.trajectories()}
+    by_id = {_identity(t.question): _outcome(t) for t in cell.trajectories()}
     if not by_id:
         raise DataError(f"{cell.run / PREDICTIONS} holds no trajectory; remove its folder and run the command again")
     ids = sorted(by_id)
     right, em, f1, finished, rounds = np.array([by_id[i] for i in ids], dtype=float).T
-    return Answers(np.array(ids), right, f1, finished, rounds.astype(np.int64), bool((right == em).all()))
+    measure = cell.metrics.get("measure") or name_by(bool((right == em).all()))
+    return Answers(np.array(ids), right, f1, finished, rounds.astype(np.int64), str(measure))
 
 
 def pooled(axes: Mapping[str, str], seeds: Mapping[str, Answers], **known: Any) -> Row:
@@ -133,6 +147,12 @@ def pooled(axes: Mapping[str, str], seeds: Mapping[str, Answers], **known: Any) 
 def without_seed(axes: Mapping[str, str]) -> dict[str, str]:
     """All axes but the seed."""
     return {axis: value for axis, value in axes.items() if axis != SEED}
+
+
+def _identity(question: Question) -> str:
+    """A space sorts before all that ids go on with, so the order is that of the ids."""
+    asked = "\0".join([question.prompt(), question.answer])
+    return f"{question.id} {hashlib.sha256(asked.encode(errors='surrogatepass')).hexdigest()[:8]}"
 
 
 def _outcome(t: Trajectory) -> tuple[float, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from fireact.metrics import bootstrap_ci95
+from fireact.metrics import mean_ci95, wilson_ci95
 from fireact.records import Ending, Trajectory
 
 
@@ -23,9 +23,10 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         asked: the number of questions; that of the trajectories if None.
 
     Returns:
-        ``n, em, f1, accuracy, em_ci95, f1_ci95, finished, endings, rounds_mean, rounds_std, lm_calls, search_calls,
-        tokens_in, tokens_out, cost_usd, seconds``; ``rounds`` are over the trajectories in which the model said
-        anything at all, ``seconds`` is the time in which at least one question was being acted out.
+        ``n, em, f1, accuracy, em_ci95, f1_ci95, accuracy_ci95, finished, endings, rounds_mean, rounds_std, lm_calls,
+        search_calls, tokens_in, tokens_out, cost_usd, seconds``; ``accuracy`` is the share that is right by the task's
+        own rule, ``rounds`` are over the trajectories in which the model said anything at all, ``seconds`` is the time
+        in which at least one question was being acted out.
     """
     em, f1, rounds, spans = (array("d") for _ in range(4))  # numbers alone: files may hold 100,000 trajectories
     endings, sums = Counter[str](), dict.fromkeys(("correct", *_SUMMED), 0)
@@ -46,8 +47,9 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         "em": sum(em) / n,
         "f1": sum(f1) / n,
         "accuracy": sums["correct"] / n,
-        "em_ci95": bootstrap_ci95(em),
-        "f1_ci95": bootstrap_ci95(f1),
+        "em_ci95": mean_ci95(em),
+        "f1_ci95": mean_ci95(f1),
+        "accuracy_ci95": wilson_ci95(sums["correct"] / n, n),
         "finished": endings[Ending.FINISH.value],
         "endings": dict(sorted(endings.items())),
         "rounds_mean": float(np.mean(rounds or [0])),
@@ -55,6 +57,19 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         **{key: sums[key] for key in _SUMMED},
         "seconds": _busy(spans),
     }
+
+
+def restated(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """``metrics.json`` of any age, with the intervals that ``summarize`` gives now.
+
+    Once, every interval was taken by bootstrap, which makes a point of 0 of 50.
+    """
+    n, intervals = metrics["n"], {"accuracy_ci95": wilson_ci95(metrics["accuracy"], metrics["n"])}
+    for score in ("em", "f1"):
+        low, high = metrics[f"{score}_ci95"]
+        counted = score == "em" and abs(n * metrics["em"] - round(n * metrics["em"])) < 1e-6
+        intervals[f"{score}_ci95"] = wilson_ci95(metrics[score], n) if counted or low == high else (low, high)
+    return {**metrics, **intervals}
 
 
 _SUMMED = ("lm_calls", "search_calls", "tokens_in", "tokens_out", "cost_usd")

@@ -58,6 +58,7 @@ def _columns(results: Results) -> list[Column]:
         ("p", lambda line: _p(line.p)),
         ("n", lambda line: str(len(line.row.ids))),
         ("seeds", lambda line: str(len(line.row.seeds))),
+        *([("over seeds, %", _over_seeds)] if any(len(row.seeds) > 1 for row in results.rows) else []),
         ("F1, %", lambda line: f"{100 * line.row.f1:.1f}"),
         ("finished", lambda line: f"{100 * line.row.finished:.0f} %"),
         ("rounds", _rounds),
@@ -101,6 +102,8 @@ def _score(line: Compared) -> str:
 def _difference(line: Compared) -> str:
     if line.is_reference:
         return "reference"
+    if line.reference is None:
+        return MISSING
     return "other questions" if line.difference is None else beside.signed(100 * line.difference)
 
 
@@ -108,6 +111,12 @@ def _p(p: float | None) -> str:
     if p is None:
         return MISSING
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _over_seeds(line: Compared) -> str:
+    """The lowest and the highest mean score of a seed."""
+    scores = 100 * line.row.seed_scores
+    return f"{scores.min():.1f} … {scores.max():.1f}" if len(scores) > 1 else MISSING
 
 
 def _rounds(line: Compared) -> str:

@@ -9,9 +9,14 @@ from fireact.records import Document, Question, Score
 
 
 class Task(Protocol):
-    """Questions and their scoring. ``name`` stands in every trajectory and table."""
+    """Questions and their scoring. ``name`` stands in every trajectory and table.
+
+    ``measure`` is what the share of answers that are ``Score.correct`` is called there: ``EM`` where that is the exact
+    match, else ``accuracy`` or a name of the task's own.
+    """
 
     name: str
+    measure: str
 
     def questions(self) -> list[Question]:
         """The questions of the configured split, in the configured order, cut to the configured limit."""

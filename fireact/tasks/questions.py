@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
-from fireact.records import Document, Question, Score
+from fireact.records import ACCURACY, EM, Document, Question, Score
 
 Rule = Callable[[str, str], bool]  # (predicted, gold) → right
 
@@ -54,6 +54,7 @@ class QuestionFile(ABC):
         if limit is not None and limit < 1:
             raise ConfigError(f"task.limit={limit} asks nothing; choose 1 or more, or null for all")
         self.name = name
+        self.measure = EM if right is matches else ACCURACY
         self._order, self._seed, self._limit, self._right = order, seed, limit, right
 
     def questions(self) -> list[Question]:

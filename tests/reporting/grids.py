@@ -16,9 +16,11 @@ PROMPTED["seed"] = "0"
 TUNED = {**PROMPTED, "adapter": "qlora", "acting": "fireact", "method": "react", "data": "miniwiki", "size": "n100"}
 
 
-def trajectory(number: int, right: float, rounds: int, task: str, em: float | None = None) -> Trajectory:
+def trajectory(
+    number: int, right: float, rounds: int, task: str, em: float | None = None, world: str = ""
+) -> Trajectory:
     """Question ``number`` after ``rounds`` actions, at a cent and two seconds; unfinished where rounds are 11."""
-    question = Question(f"q{number:03}", "?", "a", task, "dev")
+    question = Question(f"q{number:03}", f"{world}?", "a", task, "dev")
     steps = tuple(Step("t", "search", "x", "y") for _ in range(rounds))
     ending = Ending.STEP_LIMIT if rounds == 11 else Ending.FINISH
     score = Score(float(right) if em is None else em, 1.0 if right else 0.5, bool(right))
@@ -33,13 +35,15 @@ class Maker:
         self.folder, self.cells = folder, list[Cell]()
 
     def cell(self, axes: Mapping[str, str], right: Sequence[float], rounds: Sequence[int] = (), trained_on: int = 100,
-             em: float | None = None) -> Cell:
-        """A cell whose answer to question i is right where ``right[i]`` is 1."""
+             em: float | None = None, measure: str | None = None, world: str = "") -> Cell:
+        """A cell whose answer to question i is right where ``right[i]`` is 1; ``world`` changes what is asked."""
         run = self.folder / f"cell{len(self.cells)}"
         rounds = rounds or [2] * len(right)
-        done = [trajectory(i, r, k, axes["task"], em) for i, (r, k) in enumerate(zip(right, rounds, strict=True))]
+        done = [trajectory(i, r, k, axes["task"], em, world)
+                for i, (r, k) in enumerate(zip(right, rounds, strict=True))]
         _write(run / "predictions.jsonl", "".join(json.dumps(t.to_json()) + "\n" for t in done))
         facts = {"task": axes["task"], "retriever": f"{axes['search']}[world] k=1"}
+        facts |= {"measure": measure} if measure else {}
         _write(run / "metrics.json", json.dumps({**facts, **summarize(done)}))
         fit = self._fit(trained_on) if axes["adapter"] != "none" else None
         self.cells.append(Cell(dict(axes), run, fit))

@@ -12,7 +12,8 @@ def test_seeds_are_averaged_per_question_and_a_silent_run_has_no_rounds(tmp_path
     maker.cell({**TUNED, "seed": "1"}, [1, 1, 0], [3, 4, 5], trained_on=102)
     (row,), _ = read_rows(maker.grid("sweep"))
     assert "seed" not in row.axes and list(row.seeds) == ["0", "1"]
-    assert row.ids.tolist() == ["q000", "q001", "q002"] and row.scores.tolist() == [1, 0.5, 0]
+    assert [name.split()[0] for name in row.ids] == ["q000", "q001", "q002"] and row.scores.tolist() == [1, 0.5, 0]
+    assert row.seed_scores == pytest.approx([1 / 3, 2 / 3])
     assert row.rounds.tolist() == [2, 11, 3, 4, 5]
     assert row.finished == pytest.approx(5 / 6) and row.f1 == pytest.approx((1 + 0.75 + 0.5) / 3)
     assert row.trained_on == 101 and row.usd == pytest.approx(0.01)

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from fireact.metrics import bootstrap_ci95, wilson_ci95
 from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.reporting.compare import main, markdown
-from fireact.reporting.statistics import busy_seconds, summarize
+from fireact.reporting.measures import explained, measure_of
+from fireact.reporting.statistics import busy_seconds, restated, summarize
 from fireact.runs import write_json
 
 
@@ -30,8 +32,27 @@ def test_scores_divide_by_the_questions_asked():
     assert (metrics["finished"], metrics["endings"]) == (2, {"finish": 2, "step_limit": 1})
     assert metrics["rounds_mean"] == 4 and metrics["rounds_std"] == pytest.approx((8 / 3) ** 0.5)
     assert (metrics["lm_calls"], metrics["tokens_out"], metrics["cost_usd"]) == (6, 15, 0.75)
-    low, high = metrics["em_ci95"]
-    assert 0 <= low <= 0.25 <= high <= 1
+    assert metrics["em_ci95"] == metrics["accuracy_ci95"] == pytest.approx((0.0456, 0.6994), abs=5e-5)  # Wilson's
+    assert metrics["f1_ci95"] == bootstrap_ci95([1.0, 0.5, 0.5, 0.0])
+
+
+def test_files_that_hold_bootstrap_intervals_are_read_with_wilsons():
+    old = {"n": 50, "em": 0.0, "f1": 0.0, "accuracy": 0.0, "em_ci95": [0.0, 0.0], "f1_ci95": [0.0, 0.0]}
+    none = wilson_ci95(0, 50)
+    assert restated(old) == {**old, "em_ci95": none, "f1_ci95": none, "accuracy_ci95": none}
+    old = {**old, "em": 0.06, "f1": 0.1, "accuracy": 0.5, "em_ci95": [0.0, 0.14], "f1_ci95": [0.02, 0.19]}
+    assert restated(old) == {
+        **old, "em_ci95": wilson_ci95(0.06, 50), "f1_ci95": (0.02, 0.19), "accuracy_ci95": wilson_ci95(0.5, 50)
+    }
+
+
+def test_a_tasks_own_score_has_its_own_name():
+    assert measure_of({"measure": "pass@1", "em": 0.0, "accuracy": 0.5}) == "pass@1"
+    assert measure_of({"em": 0.5, "accuracy": 0.5}) == "EM" and measure_of({"em": 0.4, "accuracy": 0.5}) == "accuracy"
+    assert explained({"hotpotqa": "EM"}) == []
+    each, rule = explained({"hotpotqa": "EM", "strategyqa": "accuracy", "bamboogle": "EM"})
+    assert each == "score is each task's own: EM for hotpotqa and bamboogle; accuracy for strategyqa."
+    assert rule.startswith("accuracy is the share that is right by the task's own rule")
 
 
 def test_seconds_count_overlaps_once_and_pauses_not_at_all():
@@ -49,9 +70,9 @@ def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
     assert (tmp_path / "table.md").read_text().splitlines() == [
         "|       | EM, %            | F1, %             | finished | rounds    | s/question | n |",
         "|-------|------------------|-------------------|----------|-----------|------------|---|",
-        "| tuned | 25.0 [0.0, 75.0] | 50.0 [10.0, 90.0] | 50%      | 4.0 ± 1.6 | 2.75       | 4 |",
+        "| tuned | 25.0 [4.6, 69.9] | 50.0 [10.0, 90.0] | 50%      | 4.0 ± 1.6 | 2.75       | 4 |",
         "",
-        "95 % intervals by bootstrap over questions; test, bm25, seed 0.",
+        "95 % intervals: Wilson's for EM, by bootstrap over questions for F1; test, bm25, seed 0.",
     ]
     assert main([f"tuned={tmp_path / 'nowhere'}"]) == 1
     assert capsys.readouterr().err.endswith("holds no metrics.json; run evaluate.py to its end first\n")

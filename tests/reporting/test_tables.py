@@ -34,13 +34,13 @@ def test_the_whole_table(finetuning):
     assert finetuning.markdown().splitlines()[:14] == [
         "## Table 2: prompting against fine-tuning",
         "",
-        "| acts by      | EM, %              | difference | p     | n | seeds | F1, % | finished | rounds    | "
+        "| acts by      | EM, %             | difference | p     | n | seeds | F1, % | finished | rounds    | "
         "USD/question | s/question | paper, other backbones                                            |",
-        "|--------------|--------------------|------------|-------|---|-------|-------|----------|-----------|"
+        "|--------------|-------------------|------------|-------|---|-------|-------|----------|-----------|"
         "--------------|------------|-------------------------------------------------------------------|",
-        "| ReAct prompt | 12.5 [0.0, 37.5]   | reference  | –     | 8 | 1     | 56.2  | 100 %    | 2.0 ± 0.0 | "
+        "| ReAct prompt | 12.5 [2.2, 47.1]  | reference  | –     | 8 | 1     | 56.2  | 100 %    | 2.0 ± 0.0 | "
         "0.0100       | 1.12       | Llama-2-7B 14.8; GPT-3.5 31.4                                     |",
-        "| tuned        | 75.0 [37.5, 100.0] | +62.5      | 0.062 | 8 | 1     | 87.5  | 88 %     | 3.5 ± 2.9 | "
+        "| tuned        | 75.0 [40.9, 92.9] | +62.5      | 0.062 | 8 | 1     | 87.5  | 88 %     | 3.5 ± 2.9 | "
         "0.0100       | 1.12       | Llama-2-7B 26.2 (+11.4); GPT-3.5 39.2 (+7.8); all 6: +5.6 … +13.2 |",
         "",
         "- The paper found: Tuning beats prompting with every backbone, by 25 % (GPT-3.5) to 77 % (Llama-2-7B) of the "
@@ -49,8 +49,8 @@ def test_the_whole_table(finetuning):
         "- Every prompted row: adapter=none.",
         "- Every tuned row: adapter=qlora, method=react, data=miniwiki, size=n100.",
         "- Scored on miniwiki with bm25[world] k=1.",
-        "- Intervals are 95 %, by bootstrap over questions, each with its mean over seeds; one seed says nothing on "
-        "how another tuning would do.",
+        "- Intervals are 95 %: Wilson's where every score is 0 or 1, else by bootstrap over questions, each with its "
+        "mean over seeds; one seed says nothing on how another tuning would do.",
         "- difference is in points to the reference, the row alike but for what the experiment varies; p is two-sided, "
         "by Fisher's randomisation test over the same questions, not corrected for the number of rows.",
     ]
@@ -66,13 +66,15 @@ def test_the_papers_disagreements_stand_below(finetuning):
 def test_csv_holds_the_raw_numbers(finetuning):
     lines = finetuning.csv.splitlines()
     assert lines[0] == (
-        "backbone,adapter,acting,task,search,method,data,size,score_percent,ci95_low_percent,ci95_high_percent,compared,"
-        "difference_points,p,n,seeds,f1_percent,finished_percent,rounds_mean,rounds_std,usd_per_question,"
+        "backbone,adapter,acting,task,search,method,data,size,measure,score_percent,ci95_low_percent,ci95_high_percent,"
+        "compared,difference_points,p,n,seeds,seeds_low_percent,seeds_high_percent,seeds_std_points,f1_percent,"
+        "finished_percent,rounds_mean,rounds_std,usd_per_question,"
         "seconds_per_question,trained_on,trajectories_per_s,tokens_per_s,adapter_mb,paper,paper_gain,paper_source,"
         "paper_llama2_7b,paper_llama2_7b_gain,paper_gpt35,paper_gpt35_gain,failed"
     )
     assert lines[1] == (
-        "smollm2_135m,none,react,miniwiki,bm25,,,,12.5,0.0,37.5,reference,,,8,0,56.25,100.0,2.0,0.0,0.01,1.125,,,,,,,,"
+        "smollm2_135m,none,react,miniwiki,bm25,,,,EM,12.5,2.241749145005667,47.088818221285344,reference,,,8,0,,,,56.25,"
+        "100.0,2.0,0.0,0.01,1.125,,,,,,,,"
         "14.8,,31.4,,"
     )
     tuned = records(finetuning)[1]
@@ -187,25 +189,99 @@ def test_rows_of_other_questions_are_not_tested(tmp_path):
     assert said in made.notes
 
 
-def test_without_its_usual_reference_a_row_is_compared_with_the_first_of_its_task(tmp_path):
+def test_without_its_usual_reference_a_row_is_compared_with_the_first_alike(tmp_path):
     maker = Maker(tmp_path)
     for task in ("miniwiki", "miniwiki_yesno"):
         maker.cell({**TUNED, "task": task}, [1, 0])
         maker.cell({**TUNED, "task": task, "method": "cot"}, [1, 1])
     made = table(maker, "finetuning")
     assert column(made, "difference") == ["reference", "+50.0"] * 2
-    said = "Some rows have no usual reference in this grid; they are compared with the first row of their task."
+    said = (
+        "Some rows have no usual reference in this grid; they are compared with the first row of the same backbone, "
+        "task and search tool, if there is another."
+    )
     assert said in made.notes
     assert not [note for note in table(maker, "sweep").notes if "usual reference" in note]
+
+
+@pytest.mark.parametrize("experiment", ["finetuning", "sweep"])
+@pytest.mark.parametrize(
+    "other",
+    [{"backbone": "qwen3_4b"}, {"task": "bamboogle"}, {"backbone.format": "alpaca"}, {"task.difficulty": "hard"}],
+    ids=str,
+)
+def test_a_row_is_never_compared_with_a_prompted_one_of_other_conditions(tmp_path, experiment, other):
+    maker = Maker(tmp_path)
+    maker.cell(PROMPTED, [0, 0, 0])
+    maker.cell(TUNED, [1, 0, 0])
+    maker.cell({**TUNED, **other}, [1, 1, 0])
+    alone = "–" if experiment == "finetuning" else "reference"
+    assert column(table(maker, experiment), "difference") == ["reference", "+33.3", alone]
+    maker.cell({**PROMPTED, **other}, [0, 0, 1])
+    assert column(table(maker, "finetuning"), "difference") == ["reference", "+33.3", "+33.3", "reference"]
+    assert {record["compared"] for record in records(table(maker, "finetuning"))} == {"reference", "paired"}
+
+
+def test_another_search_tool_is_compared_only_where_nothing_else_differs(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(PROMPTED, [0, 0])
+    maker.cell({**TUNED, "search": "noise_none"}, [1, 0])
+    assert column(table(maker, "finetuning"), "difference") == ["reference", "–"]
+    assert column(table(maker, "sweep"), "difference") == ["reference", "reference"]
+    maker.cell({**PROMPTED, "search": "serpapi"}, [0, 1])
+    assert column(table(maker, "sweep"), "difference") == ["reference", "reference", "+50.0"]
+
+
+def test_questions_of_one_name_in_two_worlds_are_other_questions(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(PROMPTED, [0, 0], world="easy")
+    maker.cell(TUNED, [1, 0], world="hard")
+    assert column(table(maker, "finetuning"), "difference") == ["reference", "other questions"]
+
+
+def test_what_seeds_did_has_a_column(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(PROMPTED, [0, 0, 0, 0])
+    for seed, right in (("0", [1, 0, 0, 0]), ("1", [1, 1, 1, 0]), ("2", [1, 1, 0, 0])):
+        maker.cell({**TUNED, "seed": seed}, right)
+    made = table(maker, "finetuning")
+    assert column(made, "over seeds, %") == ["–", "25.0 … 75.0"]
+    assert [(r["seeds_low_percent"], r["seeds_high_percent"], r["seeds_std_points"]) for r in records(made)] == [
+        ("", "", ""), ("25.0", "75.0", "25.0")
+    ]
+
+
+def test_no_interval_is_a_point(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(PROMPTED, [0] * 50)
+    for seed in ("0", "1"):
+        maker.cell({**TUNED, "seed": seed}, [1] * 50)
+    assert column(table(maker, "finetuning"), "EM, %") == ["0.0 [0.0, 7.1]", "100.0 [92.9, 100.0]"]
 
 
 def test_a_rule_of_the_tasks_own_is_named(tmp_path):
     maker = Maker(tmp_path)
     maker.cell({**PROMPTED, "task": "strategyqa"}, [1, 0], em=0.0)
     made = table(maker, "sweep")
-    assert column(made, "right, %") == ["50.0 [0.0, 100.0]"]
-    said = "right is by the task's own rule: yes or no, the letter of a choice, and the exact match elsewhere."
-    assert said in made.notes
+    assert column(made, "accuracy, %") == ["50.0 [9.5, 90.5]"] and records(made)[0]["measure"] == "accuracy"
+    rule = "accuracy is the share that is right by the task's own rule, such as yes or no, or the letter of a choice."
+    assert rule in made.notes
+    maker.cell({**PROMPTED, "task": "miniwiki_yesno"}, [1, 0], measure="accuracy")  # where it equals the exact match
+    maker.cell(PROMPTED, [1, 0])
+    made = table(maker, "sweep")
+    assert [record["measure"] for record in records(made)] == ["accuracy", "accuracy", "EM"]
+    assert "score, %" in made.header and rule in made.notes
+    assert "score is each task's own: accuracy for strategyqa and miniwiki_yesno; EM for miniwiki." in made.notes
+
+
+def test_our_prompts_are_said_to_be_our_own_where_the_papers_figure_stands_beside(tmp_path):
+    said = "Rows that act by a prompt use this project's own few-shot prompts, not the paper's,"
+    maker = Maker(tmp_path)
+    maker.cell(TUNED, [1, 0])
+    assert not [note for note in table(maker, "finetuning").notes if note.startswith(said)]
+    maker.cell(PROMPTED, [1, 0])
+    assert [note for note in table(maker, "finetuning").notes if note.startswith(said)]
+    assert not [note for note in table(maker, "sweep").notes if note.startswith(said)]
 
 
 def test_nothing_in_a_name_acts_as_markdown(tmp_path):

@@ -10,7 +10,7 @@ from random import Random
 
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
-from fireact.records import Document, Question, Score
+from fireact.records import ACCURACY, EM, Document, Question, Score
 from fireact.tasks.miniwiki.difficulty import difficulty_named
 from fireact.tasks.miniwiki.families import Draft, Family
 from fireact.tasks.miniwiki.plans import Plan
@@ -18,6 +18,7 @@ from fireact.tasks.miniwiki.sampling import Sampler
 from fireact.tasks.miniwiki.world import SPLITS, World, build
 
 MAXIMUM = 10_000
+_ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are yes, no or a letter throughout
 _TRIES = 100  # so many repeats in a row mean that a family has little new to ask
 
 
@@ -50,6 +51,7 @@ class MiniWiki:
         if limit is not None and not 1 <= limit <= MAXIMUM:
             raise ConfigError(f"task.limit={limit} is out of range; {name} has 1 to {MAXIMUM} questions a split")
         self.name, self.split, self.families, self.prompts = name, split, tuple(families), prompts or name
+        self.measure = ACCURACY if {family.kind for family in families} <= _ANSWERED_BY_START else EM
         self._seed, self._difficulty, self._limit = seed, difficulty, limit
         self._knobs = difficulty_named(difficulty)
 
