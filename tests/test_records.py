@@ -61,7 +61,7 @@ ROW = json.loads(json.dumps(TRAJECTORY.to_json()))
         ({**ROW, "extra": 1}, "trajectory has the unknown field 'extra'; known are question, method, steps, ending"),
         ({**ROW, "answer": 3}, "trajectory.answer is int; expected str"),
         ({**ROW, "steps": "none"}, "steps is str; expected a list"),
-        ({**ROW, "steps": [{"thought": "t", "action": "search"}]}, "step lacks the field 'argument'"),
+        ({**ROW, "steps": [{"thought": "t", "action": "search"}]}, "step 1 lacks the field 'argument'"),
         ({**ROW, "question": _without(ROW["question"], "text")}, "question lacks the field 'text'"),
         ({**ROW, "score": {"em": "1", "f1": 1.0, "correct": True}}, "score.em is str; expected float"),
         ({**ROW, "ending": "gave_up"}, "ending is 'gave_up'; expected one of finish, step_limit, parse_failure"),
