@@ -119,14 +119,15 @@ def _run_episode(row: Any, where: str) -> tuple[str, list[Turn]]:
     if not isinstance(answer, str | None):
         raise DataError(f"{where}: expected pred to be the answer's text, or null")
     if isinstance(traj, str) and (text := _RUN_TEXT.fullmatch(traj)):
-        question, spoken = text[1], [(match[1], match[2]) for match in _ROUND.finditer(text[2])]
+        question = text[1]
+        spoken = [(match[1], match[2].split("Observation: ")[-1]) for match in _ROUND.finditer(text[2])]
     elif _alternating(traj):
         question, *contents = [message["content"] for message in traj]
         spoken = list(zip(contents[::2], contents[1::2], strict=False))
     else:
-        raise DataError(f"{where}: expected traj to be messages with texts, the user's and the assistant's in turns, or a "
-                        "text that begins with its question")
-    turns = [_readable(text.strip(), observation.split("Observation: ")[-1].strip()) for text, observation in spoken]
+        raise DataError(f"{where}: expected traj to be messages, or a text that begins with its question; messages hold "
+                        "texts, the user's and the assistant's in turns")
+    turns = [_readable(said.strip(), found.strip().removeprefix("Observation:").strip()) for said, found in spoken]
     return question, [*turns[:-1], *(_finished(turn, answer) for turn in turns[-1:])]
 
 

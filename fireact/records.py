@@ -145,9 +145,9 @@ def checked(name: str, value: Any, kind: str) -> None:
     types = _KINDS[kind]
     # a truth value is an int to Python, and nobody who writes true means 1
     if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
-        raise DataError(f"{name} is {_kind_of(value)}; expected {'a list' if kind.startswith('tuple') else kind}")
+        raise DataError(f"{name} is {_kind_of(value)}; expected {_WORDS.get(kind, kind)}")
     if kind in ("int", "float") and not 0 <= value <= _LARGEST:
-        raise DataError(f"{name} is {quoted(value)}; expected a number from 0 on")
+        raise DataError(f"{name} is {quoted(value)}; expected a number from 0 to 2^63")
     if kind == "tuple[str, ...]" and not all(isinstance(member, str) for member in value):
         raise DataError(f"{name} holds {_kind_of(next(m for m in value if not isinstance(m, str)))}; expected texts")
     if kind == "Mapping[str, str]" and not all(isinstance(text, str) for pair in value.items() for text in pair):
@@ -200,7 +200,8 @@ def _kind_of(value: Any) -> str:
     return "null" if value is None else type(value).__name__
 
 
-_LARGEST = 2**63 - 1
+_LARGEST = 2**63
+_WORDS = {"tuple[str, ...]": "a list", "tuple[Step, ...]": "a list", "Mapping[str, str]": "an object of texts"}
 # Annotations are strings here (PEP 563), so they can be looked up as written.
 _KINDS: dict[Any, tuple[type, ...]] = {
     "str": (str,),

@@ -136,7 +136,7 @@ class _Source:
         except RecursionError:
             raise DataError(f"{where} is nested too deeply; expected {self.expected}") from None
         except _FaultError as fault:
-            raise DataError(f"{where} {fault}; mend it") from None
+            raise DataError(f"{where} {fault}; remove one") from None
         except _NoNumberError as literal:
             path = _not_finite(json.JSONDecoder().raw_decode(self.text, start)[0])
             field = f" in the field {quoted('.'.join(path))}" if path else ""
@@ -188,7 +188,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     made = dict(pairs)
     if len(made) != len(pairs):
         twice = next(key for key, number in Counter(key for key, _ in pairs).items() if number > 1)
-        raise _FaultError(f"holds the key {quoted(twice)} twice in one object")
+        raise _FaultError(f"holds the key {quoted(twice)} twice in one object, of which only one could count")
     return made
 
 

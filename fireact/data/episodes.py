@@ -15,6 +15,7 @@ from fireact.render import cut_after_action, parse_step
 
 _LABEL = re.compile(r"^(?=Thought:|Action:|Observation:)", re.MULTILINE)
 _LABELS = re.compile(r"^(Thought|Action|Observation):", re.MULTILINE)
+_MEANT_ACTION = re.compile(r"^\W*action\b[^\n\w]*:|^\W*(search|finish)\[", re.MULTILINE | re.IGNORECASE)
 _CLOSING = re.compile(r"Episode finished, reward = (True|False|1|0)\.?")
 _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
 _OBSERVATION = "Observation:"
@@ -118,7 +119,7 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
     if [role for role, _ in spoken] == ["assistant", "user"]:
         question, _, turn = spoken[0][1].partition("\n")
         if _LABEL.match(question) or not _LABEL.match(turn):
-            raise DataError("message 1 is the assistant's; expected the question, said by the user")
+            raise DataError("message 1 is the assistant's; expected the question, said by the user, before it")
         counts["questions_found"] += 1
         return question, [("assistant", turn), spoken[1]]
     rest: list[tuple[str, str]] = []
@@ -129,8 +130,8 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
         elif role == "assistant" and len(rest) > 1 and _is_closing(content):
             counts["invented_observations"] += 1  # the model made up the environment's last word
         else:
-            raise DataError(f"message {number} is the {role}'s like the one before it, or there is none; expected user and "
-                            "assistant in turns, the question first: join what one of them says in a row")
+            raise DataError(f"message {number} is the {role}'s; expected the question, said by the user, then assistant and "
+                            "user in turns: join what one of them says in a row")
     return rest[0][1], rest[1:]
 
 
@@ -163,10 +164,9 @@ def _check_turn(turn: str, what: str) -> None:
         before = parse_step(turn).thought
     except ParseError:
         before = turn
-    labels = _LABELS.findall(before)
-    if "Action" in labels:
+    if _MEANT_ACTION.search(before):
         raise DataError(f"{what} has an action that is not one line 'Action: name[argument]'; write it so")
-    if "Observation" in labels:
+    if "Observation" in _LABELS.findall(before):
         raise DataError(f"{what} holds an observation of its own before its action; take it out")
 
 

@@ -15,7 +15,6 @@ METADATA = frozenset((
     "created", "created_at", "updated_at", "date", "time", "timestamp", "create_time", "update_time",
     "category", "tags", "topic", "domain", "difficulty", "lang", "language", "model", "generator", "version", "metadata",
 ))  # fmt: skip
-_EMPTY: tuple[Any, ...] = (None, "", [], {})
 # What would change the row, and how to do without; where such a key holds nothing, it says nothing.
 _INSTEAD = {
     "input": "append it to 'instruction'; the model is never shown a section of its own for it",
@@ -40,14 +39,14 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
         DataError: a key could change what is learnt; names it and says what to do.
     """
     for key, value in row.items():
-        if key in read or (key in _INSTEAD and value in _EMPTY) or (key == "weight" and _is_one(value)):
+        if key in read or (key in _INSTEAD and _is_empty(value)) or (key == "weight" and _is_one(value)):
             continue
         if key.lower() in METADATA:
             counts[f"ignored_field {key.lower()}"] += 1
             continue
-        instead = _INSTEAD.get(key, "which may change what is learnt; remove it, or call it 'metadata'")
-        join = ", " if key not in _INSTEAD else ", which is not read: "
-        raise DataError(f"{what} has the field {quoted(key)}{join}{instead}")
+        if key in _INSTEAD:
+            raise DataError(f"{what} has the field {quoted(key)}, which is not read: {_INSTEAD[key]}")
+        raise DataError(f"{what} has the field {quoted(key)}, which is unknown and may change what is learnt; remove it")
 
 
 def text(row: Mapping[str, Any], key: str, what: str = "") -> str:
@@ -62,6 +61,10 @@ def text(row: Mapping[str, Any], key: str, what: str = "") -> str:
     if not isinstance(value, str):
         raise DataError(f"{what}expected the field {key!r} to be text")
     return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
 
 
 def _is_one(value: Any) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 from fireact.errors import DataError, ParseError, quoted
 from fireact.records import FINISH, SEARCH, Ending, Step, Trajectory
 from fireact.render import STOP, parse_step, step_text
 
 
-def check(trajectory: Trajectory, where: str) -> None:
+def check(trajectory: Trajectory, where: str, counts: Counter[str]) -> None:
     """Refuse what would teach a model words that the loop takes for other ones, or that nothing here can carry out.
+
+    A turn without an action is learnt as it stands, with what was answered; ``turns_without_action`` counts them.
 
     Raises:
         DataError: names ``where`` it stands, the step, counted from 1, and what is wrong.
@@ -17,6 +21,8 @@ def check(trajectory: Trajectory, where: str) -> None:
         _check(trajectory)
     except DataError as error:
         raise DataError(f"{where}: {error}") from None
+    if idle := sum(1 for step in trajectory.steps if not step.action):
+        counts["turns_without_action"] += idle
 
 
 def _check(trajectory: Trajectory) -> None:

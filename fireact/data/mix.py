@@ -108,7 +108,7 @@ class Mix:
             if trajectory.method not in methods:
                 self.report["other_methods"] += 1
             elif trajectory.score.correct or not self.right_only:
-                check(trajectory, where)
+                check(trajectory, where, self.report)
                 strata[trajectory.question.task, trajectory.method].append(trajectory)
         ranked = [item for key in sorted(strata) for item in _rank(strata[key], f"{self.seed} {key}", source.weight)]
         return _first(ranked, source.count, f"the count of {file}")

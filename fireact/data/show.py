@@ -72,7 +72,7 @@ def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
     """The trajectories of a file; failed ones that could not be learnt are counted instead."""
     for where, trajectory in placed(file, counts):
         try:
-            check(trajectory, where)
+            check(trajectory, where, counts)
         except DataError:
             if trajectory.score.correct:
                 raise
