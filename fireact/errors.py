@@ -39,3 +39,9 @@ class BudgetError(FireActError):
 
 class ReplayMiss(FireActError):
     """A replay asks what was never recorded; shows the nearest record."""
+
+
+def quoted(value: object) -> str:
+    """A key or value of a user's as a message shows it: on one line, control characters escaped, and not too long."""
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"

@@ -11,7 +11,7 @@ are said anew, so that our loop takes them as the recorded environment did:
 from __future__ import annotations
 
 import functools
-import json
+import itertools
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fireact import textfiles
 from fireact.data import files
 from fireact.errors import DataError, ParseError
 from fireact.journal import Journal, Replay
@@ -104,8 +105,8 @@ def _journaled(path: str) -> tuple[dict[str, tuple[Turn, ...]], dict[str, str]]:
 def _released(path: Path) -> list[tuple[str, list[Turn]]] | None:
     """The episodes of a released evaluation run; None for any other file, faulty ones included."""
     try:
-        rows = json.loads(path.read_bytes()) if path.suffix == ".json" else None
-    except (OSError, ValueError):
+        rows = textfiles.loads(path.read_bytes(), str(path), replaced=Counter()) if path.suffix == ".json" else None
+    except (OSError, DataError):
         return None
     if not isinstance(rows, dict):
         return None
@@ -115,15 +116,30 @@ def _released(path: Path) -> list[tuple[str, list[Turn]]] | None:
 def _run_episode(row: Any, where: str) -> tuple[str, list[Turn]]:
     """The question and the turns of one row."""
     traj, answer = (row.get("traj"), row.get("pred")) if isinstance(row, dict) else (None, None)
+    if not isinstance(answer, str | None):
+        raise DataError(f"{where}: expected pred to be the answer's text, or null")
     if isinstance(traj, str) and (text := _RUN_TEXT.fullmatch(traj)):
-        question, spoken = text[1], [(match[1], match[2]) for match in _ROUND.finditer(text[2])]
-    elif isinstance(traj, list) and traj and all(isinstance(m, dict) and "content" in m for m in traj):
-        question, *contents = [str(message["content"]) for message in traj]
+        question = text[1]
+        spoken = [(match[1], match[2].split("Observation: ")[-1]) for match in _ROUND.finditer(text[2])]
+    elif _alternating(traj):
+        question, *contents = [message["content"] for message in traj]
         spoken = list(zip(contents[::2], contents[1::2], strict=False))
     else:
-        raise DataError(f"{where}: expected traj to be messages, or a text that begins with its question")
-    turns = [_readable(text.strip(), observation.split("Observation: ")[-1].strip()) for text, observation in spoken]
+        raise DataError(f"{where}: expected traj to be messages, or a text that begins with its question; messages hold "
+                        "texts, the user's and the assistant's in turns")
+    turns = [_readable(said.strip(), found.strip().removeprefix("Observation:").strip()) for said, found in spoken]
     return question, [*turns[:-1], *(_finished(turn, answer) for turn in turns[-1:])]
+
+
+def _alternating(messages: Any) -> bool:
+    """Whether they are messages of user, assistant, user, … that hold text; where no role is said, it is by turns."""
+    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+        return False
+    roles = itertools.cycle(("user", "assistant"))
+    return all(
+        isinstance(message.get("content"), str) and message.get("role", role) == role
+        for message, role in zip(messages, roles, strict=False)
+    )
 
 
 def _readable(text: str, observation: str) -> Turn:

@@ -7,13 +7,13 @@ that rendering, reporting or a reader needs.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from string import ascii_uppercase
 from typing import Any
 
-from fireact.errors import DataError
+from fireact.errors import DataError, quoted
 
 SEARCH, FINISH = "search", "finish"
 EM, ACCURACY = "EM", "accuracy"  # what tasks call their own scores
@@ -123,58 +123,94 @@ class Trajectory:
         """The inverse of ``to_json``.
 
         Raises:
-            DataError: a field is missing, unknown or of the wrong type; the message names it (not the file: the
-                reader that knows the file adds it).
+            DataError: a field is missing, unknown, of the wrong type or out of its range; the message names it (not the
+                file: the reader that knows the file adds it).
         """
+        fields = _fields(cls, row, "trajectory")
         return cls(**{
-            **_fields(cls, row, "trajectory"),
-            "question": _question(row["question"]),
-            "steps": tuple(Step(**_fields(Step, step, "step")) for step in _list(row, "steps")),
-            "ending": _ending(row["ending"]),
-            "score": Score(**_fields(Score, row["score"], "score")),
-            "usage": Usage(**_fields(Usage, row.get("usage", {}), "usage")),
+            **fields,
+            "question": _question(fields["question"]),
+            "steps": tuple(Step(**_fields(Step, step, f"step {n}")) for n, step in enumerate(fields["steps"], start=1)),
+            "ending": _ending(fields["ending"]),
+            "score": Score(**_fields(Score, fields["score"], "score")),
+            "usage": Usage(**_fields(Usage, fields.get("usage", {}), "usage")),
         })
+
+
+def checked(name: str, value: Any, kind: str) -> None:
+    """Refuse a value that is not of ``kind``, an annotation of a record's field as it is written.
+
+    Raises:
+        DataError: it is of another type, or a number that no record can mean; the message names it.
+    """
+    types = _KINDS[kind]
+    # a truth value is an int to Python, and nobody who writes true means 1
+    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+        raise DataError(f"{name} is {_kind_of(value)}; expected {_WORDS.get(kind, kind)}")
+    if kind in ("int", "float") and not 0 <= value <= _LARGEST:
+        raise DataError(f"{name} is {quoted(value)}; expected a number from 0 to 2^63")
+    if kind == "tuple[str, ...]" and not all(isinstance(member, str) for member in value):
+        raise DataError(f"{name} holds {_kind_of(next(m for m in value if not isinstance(m, str)))}; expected texts")
+    if kind == "Mapping[str, str]" and not all(isinstance(text, str) for pair in value.items() for text in pair):
+        wrong = next(key for key, text in value.items() if not (isinstance(key, str) and isinstance(text, str)))
+        raise DataError(f"{name}[{quoted(wrong)}] is {_kind_of(value[wrong])}; expected str")
+
+
+def fraction(name: str, value: Any) -> None:
+    """Refuse what is no number in 0…1, with a DataError that names it."""
+    checked(name, value, "float")
+    if value > 1:
+        raise DataError(f"{name} is {quoted(value)}; expected a number in 0…1")
 
 
 def _question(row: Any) -> Question:
     fields = _fields(Question, row, "question")
-    return Question(**{**fields, "choices": tuple(row.get("choices", ())), "evidence": tuple(row.get("evidence", ()))})
+    lists = {key: tuple(fields.get(key, ())) for key in ("choices", "evidence")}
+    if len(lists["choices"]) > len(ascii_uppercase):
+        raise DataError(f"question.choices has {len(lists['choices'])} choices; there are letters for 26")
+    return Question(**{**fields, **lists})
 
 
 def _ending(value: Any) -> Ending:
     try:
         return Ending(value)
     except ValueError:
-        raise DataError(f"ending is {value!r}; expected one of {', '.join(Ending)}") from None
-
-
-def _list(row: dict[str, Any], key: str) -> Sequence[Any]:
-    if not isinstance(row[key], list | tuple):
-        raise DataError(f"{key} is {type(row[key]).__name__}; expected a list")
-    return row[key]
+        raise DataError(f"ending is {quoted(value)}; expected one of {', '.join(Ending)}") from None
 
 
 def _fields(cls: type, row: Any, what: str) -> dict[str, Any]:
-    """The row's fields, after checking that they are the dataclass's: all required ones there, simple types right."""
-    if not isinstance(row, dict):
-        raise DataError(f"{what} is {type(row).__name__}; expected an object")
+    """The row's fields, after checking that they are the dataclass's, all required ones there, and their values fit."""
+    if not isinstance(row, Mapping):
+        raise DataError(f"{what} is {_kind_of(row)}; expected an object")
     known = {f.name: f for f in dataclasses.fields(cls)}
     if unknown := sorted(set(row) - set(known)):
-        raise DataError(f"{what} has the unknown field {unknown[0]!r}; known are {', '.join(known)}")
+        raise DataError(f"{what} has the unknown field {quoted(unknown[0])}; known are {', '.join(known)}")
     for name, f in known.items():
         required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
-        if name not in row and required:
-            raise DataError(f"{what} lacks the field {name!r}")
-        if name in row and f.type in _SIMPLE and not isinstance(row[name], _SIMPLE[f.type]):
-            raise DataError(f"{what}.{name} is {type(row[name]).__name__}; expected {f.type}")
+        if name not in row:
+            if required:
+                raise DataError(f"{what} lacks the field {name!r}")
+        elif cls is Score and f.type == "float":
+            fraction(f"{what}.{name}", row[name])
+        elif f.type in _KINDS:
+            checked(name if name == "steps" else f"{what}.{name}", row[name], str(f.type))
     return dict(row)
 
 
-# Annotations are strings here (PEP 563), so the simple ones can be looked up as written.
-_SIMPLE: dict[Any, tuple[type, ...]] = {
+def _kind_of(value: Any) -> str:
+    return "null" if value is None else type(value).__name__
+
+
+_LARGEST = 2**63
+_WORDS = {"tuple[str, ...]": "a list", "tuple[Step, ...]": "a list", "Mapping[str, str]": "an object of texts"}
+# Annotations are strings here (PEP 563), so they can be looked up as written.
+_KINDS: dict[Any, tuple[type, ...]] = {
     "str": (str,),
     "str | None": (str, type(None)),
     "bool": (bool,),
     "int": (int,),
     "float": (int, float),
+    "tuple[str, ...]": (list, tuple),
+    "tuple[Step, ...]": (list, tuple),
+    "Mapping[str, str]": (Mapping,),
 }

@@ -151,15 +151,20 @@ def check_formats(formats: Any) -> None:
 def export(formats: Iterable[str], trajectories: Sequence[Trajectory], folder: Path) -> list[Path]:
     """Write ``trajectories.alpaca.json`` (a list of Alpaca rows) or ``trajectories.chat.jsonl`` (OpenAI's messages).
 
-    Neither format can say that an episode was broken off, so only those that finished are in them.
+    Neither format can say that an episode was broken off, so only those that finished are in them; a line says how many
+    are not.
 
     Raises:
         ConfigError: there is no such format.
         StorageError: a file can't be written.
     """
     check_formats(formats)
-    trajectories = [trajectory for trajectory in trajectories if trajectory.ending == Ending.FINISH]
-    return [_EXPORTS[name](trajectories, folder) for name in formats]
+    names = list(formats)
+    finished = [trajectory for trajectory in trajectories if trajectory.ending == Ending.FINISH]
+    if names and len(finished) < len(trajectories):
+        print(f"export={','.join(names)} leaves out {len(trajectories) - len(finished)} of {len(trajectories)} "
+              "trajectories: they did not finish, and these formats can't say so")
+    return [_EXPORTS[name](finished, folder) for name in names]
 
 
 def _alpaca(trajectories: Sequence[Trajectory], folder: Path) -> Path:

@@ -213,11 +213,11 @@ def _meant_for(overrides: Sequence[str], **evaluation: str) -> list[str]:
     A name may be a pattern (``task=miniwiki*``); of several (``method=io,task=mmlu``) all must fit.
     """
     meant = []
-    for override in overrides:
-        named = _NAMED.fullmatch(override)
+    for line in overrides:
+        named = _NAMED.fullmatch(line)
         wanted = dict(part.split("=") for part in named[1].split(",")) if named else {}
         if all(fnmatchcase(evaluation[key], pattern) for key, pattern in wanted.items()):
-            meant.append(named[2] if named else override)
+            meant.append(named[2] if named else line)
     return meant
 
 

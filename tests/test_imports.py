@@ -18,6 +18,7 @@ SCRIPTS = [path for path in (ROOT / f"{name}.py" for name in ("train", "evaluate
 SEAMS = {"tasks.base", "search.base", "lms.base"}
 ALLOWED = {
     "errors": set(),
+    "textfiles": {"errors"},
     "metrics": set(),
     "records": {"errors"},
     "overrides": set(),
@@ -28,8 +29,8 @@ ALLOWED = {
     "app": {"errors", "launchers", "overrides"},
     "launchers": set(),
     "dashboard": {"errors", "records", "render"},
-    "tasks": {"errors", "records", "metrics", "render", "download"},
-    "search": {"errors", "records", "metrics", "render", "download"},
+    "tasks": {"errors", "records", "metrics", "render", "download", "textfiles"},
+    "search": {"errors", "records", "metrics", "render", "download", "textfiles"},
     "search.noise": {"errors", "records", "calls", "data.files"},
     "search.recorded": {"errors", "calls", "recordings"},
     "lms": {"errors", "records", "metrics", "render"},
@@ -38,14 +39,14 @@ ALLOWED = {
     "methods": {"errors", "records", "render"} | SEAMS,
     "journal": {"errors", "calls"},
     "journaled": {"journal", "render"} | SEAMS,
-    "recordings": {"errors", "records", "metrics", "render", "journal", "journaled", "data.files"},
+    "recordings": {"errors", "records", "metrics", "render", "journal", "journaled", "data.files", "textfiles"},
     "rollout": {"errors", "records", "metrics", "render", "runs", "calls", "methods.base", "data.files"} | SEAMS,
     "selection": {"errors", "records", "metrics", "render", "runs", "data.released"},
     "progress": {"records"},
     "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting", "selection"}
     | {"journal", "journaled", "data.files"}
     | SEAMS,
-    "data": {"errors", "records", "render", "download", "overrides"},
+    "data": {"errors", "records", "render", "download", "overrides", "textfiles"},
     "backbone": {"errors", "records", "render", "quantized"},
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},

@@ -50,6 +50,11 @@ def _without(row: dict[str, Any], key: str) -> dict[str, Any]:
     return {k: v for k, v in row.items() if k != key}
 
 
+def _with(part: str, **changes: Any) -> dict[str, Any]:
+    """``ROW`` with other values in one of its parts."""
+    return {**ROW, part: {**ROW[part], **changes}}
+
+
 ROW = json.loads(json.dumps(TRAJECTORY.to_json()))
 
 
@@ -61,9 +66,29 @@ ROW = json.loads(json.dumps(TRAJECTORY.to_json()))
         ({**ROW, "extra": 1}, "trajectory has the unknown field 'extra'; known are question, method, steps, ending"),
         ({**ROW, "answer": 3}, "trajectory.answer is int; expected str"),
         ({**ROW, "steps": "none"}, "steps is str; expected a list"),
-        ({**ROW, "steps": [{"thought": "t", "action": "search"}]}, "step lacks the field 'argument'"),
+        ({**ROW, "steps": [{"thought": "t", "action": "search"}]}, "step 1 lacks the field 'argument'"),
         ({**ROW, "question": _without(ROW["question"], "text")}, "question lacks the field 'text'"),
         ({**ROW, "score": {"em": "1", "f1": 1.0, "correct": True}}, "score.em is str; expected float"),
+        (_with("question", choices="Milton"), "question.choices is str; expected a list"),
+        (_with("question", choices=["a", 1]), "question.choices holds int; expected texts"),
+        (_with("question", choices=["a"] * 27), "question.choices has 27 choices; there are letters for 26"),
+        (_with("question", evidence=[None]), "question.evidence holds null; expected texts"),
+        ({**ROW, "steps": [None]}, "step 1 is null; expected an object"),
+        ({**ROW, "steps": [*ROW["steps"], {**ROW["steps"][0], "thought": 7}]}, "step 4.thought is int; expected str"),
+        (_with("score", em=float("nan")), "score.em is nan; expected a number from 0"),
+        (_with("score", em=True), "score.em is bool; expected float"),
+        (_with("score", f1=1.5), "score.f1 is 1.5; expected a number in 0…1"),
+        (_with("score", f1=-0.5), "score.f1 is -0.5; expected a number from 0"),
+        (_with("score", correct=1), "score.correct is int; expected bool"),
+        (_with("usage", tokens_in=-1), "usage.tokens_in is -1; expected a number from 0"),
+        (_with("usage", tokens_in=True), "usage.tokens_in is bool; expected int"),
+        (_with("usage", tokens_in=10**400), "usage.tokens_in is 1000"),
+        (_with("usage", cost_usd=10**400), "usage.cost_usd is 1000"),
+        (_with("usage", seconds=float("inf")), "usage.seconds is inf; expected a number from 0"),
+        ({**ROW, "usage": None}, "usage is null; expected an object"),
+        ({**ROW, "provenance": {"lm": 1}}, "trajectory.provenance['lm'] is int; expected str"),
+        ({**ROW, "provenance": []}, "trajectory.provenance is list; expected an object of texts"),
+        ({**ROW, "ending": []}, "ending is []; expected one of finish"),
         ({**ROW, "ending": "gave_up"}, "ending is 'gave_up'; expected one of finish, step_limit, parse_failure"),
     ],
 )

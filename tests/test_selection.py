@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from fireact.errors import ConfigError
 from fireact.records import Ending, Question, Score, Step, Trajectory
-from fireact.selection import Rules, Selection
+from fireact.selection import Rules, Selection, export
 
 QUESTIONS = [Question(f"q{i}", f"Who wrote book number {i}?", "Y", "test", "train") for i in range(6)]
 RIGHT, WRONG = Score(1.0, 1.0, True), Score(0.0, 0.4, False)
@@ -101,3 +103,13 @@ def test_the_summary_says_what_was_dropped_and_missed() -> None:
     )
     assert select(*trajectories).summary() == "kept 1 of 4 asked (dropped 2 wrong, 1 budget)"
     assert select(*trajectories).counts() == {"kept": 1, "dropped": 3, "dropped_by_reason": {"wrong": 2, "budget": 1}}
+
+
+def test_an_export_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    kept = [trajectory(0), trajectory(1, WRONG, Ending.STEP_LIMIT), trajectory(2)]
+    (path,) = export(["chat"], kept, tmp_path)
+    assert len(path.read_text().splitlines()) == 2
+    assert capsys.readouterr().out.startswith("export=chat leaves out 1 of 3 trajectories: they did not finish")
+    export([], kept, tmp_path)
+    export(["alpaca"], kept[::2], tmp_path)
+    assert capsys.readouterr().out == ""

@@ -15,14 +15,16 @@ traj                  released evaluation run (``trajs/*.json``), one per questi
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from fireact import textfiles
 from fireact.data import released
-from fireact.errors import DataError, StorageError
+from fireact.errors import DataError, StorageError, quoted
 from fireact.records import Trajectory
 
 
@@ -32,15 +34,21 @@ def read(path: str | Path, counts: Counter[str]) -> Iterator[Trajectory]:
     Raises:
         DataError: the file is missing or malformed; names the file and the line (or the row, counted from 1).
     """
-    for where, row in _rows(Path(path), counts):
+    return (trajectory for _, trajectory in placed(path, counts))
+
+
+def placed(path: str | Path, counts: Counter[str]) -> Iterator[tuple[str, Trajectory]]:
+    """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``."""
+    for at, row in _rows(Path(path), counts):
+        where = f"{path}, {at}"
         try:
             trajectory = _convert(row, counts)
         except DataError as error:
-            raise DataError(f"{path}, {where}: {error}") from None
+            raise DataError(f"{where}: {error}") from None
         counts["rows"] += 1
         if not trajectory.score.correct:
             counts["failed"] += 1
-        yield trajectory
+        yield where, trajectory
 
 
 def write(
@@ -66,42 +74,33 @@ def write(
 
 def _rows(path: Path, counts: Counter[str]) -> Iterator[tuple[str, Any]]:
     try:
-        if path.suffix == ".jsonl":
-            yield from _lines(path)
+        if path.suffix.lower() == ".jsonl":
+            for number, line in textfiles.lines(path):
+                where = f"line {number}"
+                yield where, textfiles.loads(line, f"{path}, {where}", _ROW, counts)
         else:
             yield from _members(path, counts)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}); name a file of trajectories") from None
 
 
-def _lines(path: Path) -> Iterator[tuple[str, Any]]:
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                yield f"line {number}", _json(line, f"{path}, line {number}")
-
-
 def _members(path: Path, counts: Counter[str]) -> Iterator[tuple[str, Any]]:
-    value = _json(path.read_bytes(), str(path))
-    if isinstance(value, dict):
-        run = released.Run.of(path.stem, asked=len(value))
-        counts["missing"] += run.asked - len(value)
-        for index, row in value.items():
-            yield f"row {index}", {**row, "run": run, "index": index} if isinstance(row, dict) else row
-    elif isinstance(value, list):
-        yield from ((f"row {number}", row) for number, row in enumerate(value, start=1))
-    else:
+    raw = path.read_bytes()
+    if not raw.strip():
+        raise DataError(f"{path} is empty; expected a list of trajectories")
+    if textfiles.decoded(raw, str(path)).lstrip().startswith("["):
+        yield from textfiles.members(raw, str(path), _ROW, counts)
+        return
+    value = textfiles.loads(raw, str(path), _ROW, counts)
+    if not isinstance(value, dict):
         raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
-
-
-def _json(text: bytes, where: str) -> Any:
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = "" if ", line " in where else f", line {error.lineno}"
-        raise DataError(f"{where}{line} is not JSON ({error.msg}); expected one trajectory as a JSON object") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{where} is not UTF-8 text; expected JSON") from None
+    if not all(isinstance(row, dict) and "traj" in row for row in value.values()):
+        raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file of "
+                        "one row a line .jsonl")
+    run = released.Run.of(path.stem, asked=len(value))
+    counts["missing"] += max(0, run.asked - len(value))
+    for index, row in value.items():
+        yield f"row {index}", {**row, "run": run, "index": index}
 
 
 def _convert(row: Any, counts: Counter[str]) -> Trajectory:
@@ -113,4 +112,14 @@ def _convert(row: Any, counts: Counter[str]) -> Trajectory:
         return released.from_alpaca(row, counts)
     if "traj" in row:
         return released.from_run(row, counts)
+    if "conversations" in row:
+        raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the roles "
+                        "user and assistant, as OpenAI's fine-tuning takes them")
+    if row and not _OURS.intersection(row):
+        raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, or "
+                        "instruction and output, or a trajectory of ours")
     return Trajectory.from_json(row)
+
+
+_ROW = "one trajectory as a JSON object"
+_OURS = {field.name for field in dataclasses.fields(Trajectory)}

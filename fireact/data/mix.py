@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from fireact.data.files import read
+from fireact.data.files import placed
+from fireact.data.learnable import check
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
 from fireact.records import Trajectory
@@ -104,10 +105,11 @@ class Mix:
             raise DataError(f"{file} is missing; collect it with: {command('generate.py', source.generate)}")
         methods = set(self.methods) & set(self.methods if source.methods is None else source.methods)
         strata: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
-        for trajectory in read(file, self.report):
+        for where, trajectory in placed(file, self.report):
             if trajectory.method not in methods:
                 self.report["other_methods"] += 1
             elif trajectory.score.correct or not self.right_only:
+                check(trajectory, where, self.report)
                 strata[trajectory.question.task, trajectory.method].append(trajectory)
         ranked = [item for key in sorted(strata) for item in _rank(strata[key], f"{self.seed} {key}", source.weight)]
         return _first(ranked, source.count, f"the count of {file}")

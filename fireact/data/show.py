@@ -1,7 +1,7 @@
 """Look at training rows: ``python -m fireact.data.show FILE [--backbone DIR]``.
 
 Prints trajectories as they are learnt, what the model must say in colour (in «» where the terminal has none), with
-their counts of tokens. Without ``--backbone`` only the text is shown, with <end> for the end token.
+their counts of tokens, and last what was read, repaired and ignored in the whole file. Without ``--backbone`` only the text is shown, with <end> for the end token.
 """
 
 from __future__ import annotations
@@ -9,18 +9,20 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from itertools import islice
+from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 from rich.console import Console
 from rich.text import Text
 
-from fireact.data.files import read
+from fireact.data.files import placed
+from fireact.data.learnable import check
 from fireact.data.rows import RowMaker
-from fireact.errors import ConfigError, FireActError
+from fireact.errors import ConfigError, DataError, FireActError
 from fireact.records import Trajectory
 from fireact.render import Segment, encode, text_format
+from fireact.textfiles import printable
 
 
 def main() -> None:
@@ -32,40 +34,59 @@ def main() -> None:
     parser.add_argument("-n", type=int, default=3, help="how many to show; default: %(default)s")
     parser.add_argument("--loss-on", default="targets", choices=["targets", "all"], help="default: %(default)s")
     options = parser.parse_args()
+    if options.n < 0:
+        parser.error(f"-n {options.n} shows nothing; choose 0 or more")
     if options.format == "chat" and not options.backbone:
         parser.error("--format chat takes its template from a backbone; add --backbone DIR")
     try:
         show(options, Console(highlight=False))
     except FireActError as error:
-        sys.exit(str(error))
+        sys.exit(printable(str(error)))
 
 
 def show(options: argparse.Namespace, console: Console) -> None:
-    """Print the first ``options.n`` trajectories of ``options.file``, then what was repaired in reading them.
+    """Print the first ``options.n`` trajectories of ``options.file``, then what was read and repaired in all of it.
 
     Raises:
-        DataError, ConfigError: the file, the tokenizer or the format is not usable.
+        DataError, ConfigError: the file, the tokenizer or the format is not usable; names a row that can't be learnt.
     """
     tokenizer = _tokenizer(options.backbone) if options.backbone else _NoTokenizer()
     maker = RowMaker(text_format(options.format, tokenizer), tokenizer, options.loss_on)
     counts: Counter[str] = Counter()
-    for trajectory in islice(read(options.file, counts), options.n):
+    for number, trajectory in enumerate(_learnable(options.file, counts)):
+        if number >= options.n:
+            continue
         segments = maker.segments(trajectory)
-        console.rule(_title(trajectory))
+        console.rule(Text(printable(_title(trajectory)).replace("\n", " ")))
         console.print(painted(segments, options.loss_on == "all", console.color_system is not None), soft_wrap=True)
         if options.backbone:
             _, targets = encode(segments, tokenizer)
             learnt = len(targets) if options.loss_on == "all" else sum(targets)
             console.print(f"{len(targets)} tokens, {learnt} of them targets", style="dim")
-    console.rule(", ".join(f"{name} {count}" for name, count in counts.items()))
+    if not counts["rows"]:
+        raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
+    console.print(", ".join(f"{name} {count}" for name, count in counts.items() if count), soft_wrap=True)
+
+
+def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
+    """The trajectories of a file; failed ones that could not be learnt are counted instead."""
+    for where, trajectory in placed(file, counts):
+        try:
+            check(trajectory, where, counts)
+        except DataError:
+            if trajectory.score.correct:
+                raise
+            counts["failed_unlearnable"] += 1
+        else:
+            yield trajectory
 
 
 def painted(segments: list[Segment], everything: bool, colour: bool) -> Text:
     """The segments as one text, targets green or in «»; ``everything`` makes all of them targets."""
     text = Text()
     for segment in segments:
-        target = segment.target or everything
-        marked = f"«{segment.text}»" if target and not colour else segment.text
+        target, shown = segment.target or everything, printable(segment.text)
+        marked = f"«{shown}»" if target and not colour else shown
         text.append(marked, style="bold green" if target else "dim")
     return text
 

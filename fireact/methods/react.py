@@ -53,12 +53,15 @@ class ReAct:
         """The instructions and examples put before the question; empty for a tuned model.
 
         Raises:
-            ConfigError: the prompt file is missing.
+            ConfigError: the prompt file is missing or not UTF-8.
         """
         if self._prompt is None:
             return ""
         for file in (PROMPTS / self._prompt, Path(self._prompt)):
             if file.is_file():
-                return file.read_text(encoding="utf-8").strip()
+                try:
+                    return file.read_text(encoding="utf-8-sig").strip()
+                except UnicodeDecodeError:
+                    raise ConfigError(f"the few-shot prompt {file} is not UTF-8 text; save it as UTF-8") from None
         raise ConfigError(f"there is no few-shot prompt {self._prompt} for method {self.name}; write one and pass "
                           "method.prompt=FILE, or choose a method that has one for this task")

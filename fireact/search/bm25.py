@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,6 +12,7 @@ from typing import Protocol
 import bm25s
 import numpy as np
 
+from fireact import textfiles
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
 from fireact.search.base import NOTHING
@@ -108,27 +108,29 @@ def read_documents(path: Path) -> Iterator[Document]:
     Raises:
         DataError: the file is missing, empty or malformed.
     """
-    with _existing(path).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, start=1):
-            yield _document(line, f"{path}, line {number}")
+    return (_document(line, f"{path}, line {number}") for number, line in textfiles.lines(_existing(path)))
 
 
 def _existing(path: Path) -> Path:
     """``path``, if a file with something in it is there."""
     if not path.is_file():
         raise DataError(f"{path} does not exist; search.corpus needs a JSONL file of title and text")
-    if not path.stat().st_size:
-        raise DataError(f"{path} is empty; search.corpus needs a JSONL file of title and text")
+    try:
+        if next(textfiles.lines(path), None) is None:
+            raise DataError(f"{path} is empty; search.corpus needs a JSONL file of title and text")
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}); search.corpus needs a JSONL file") from None
     return path
 
 
-def _document(line: str, where: str) -> Document:
+def _document(line: bytes, where: str) -> Document:
+    expected = 'expected a JSON object like {"title": "…", "text": "…"}'
     try:
-        row = json.loads(line)
-    except ValueError:
-        raise DataError(f'{where}: expected a JSON object like {{"title": "…", "text": "…"}}') from None
+        row = textfiles.loads(line, "the line")
+    except DataError as error:
+        raise DataError(f"{where}: {expected}; {error}") from None
     if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("title", "text")):
-        raise DataError(f'{where}: expected a JSON object like {{"title": "…", "text": "…"}}')
+        raise DataError(f"{where}: {expected}")
     return Document(row["title"], row["text"])
 
 

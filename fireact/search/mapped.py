@@ -11,6 +11,7 @@ from typing import overload
 import bm25s
 import numpy as np
 
+from fireact import textfiles
 from fireact.errors import StorageError
 from fireact.records import Document
 
@@ -20,20 +21,19 @@ _LINES = "lines.npy"
 class Lines(Sequence[Document]):
     """The documents of a JSONL file, each read when it is asked for.
 
-    ``starts`` (N,) int64 holds where each line begins, in bytes; ``parse`` makes a document of a line and of what to
-    call its place in an error.
+    ``starts`` (N,) int64 holds where each line that is not blank begins, in bytes; ``parse`` makes a document of a line
+    and of what to call its place in an error.
     """
 
-    def __init__(self, path: Path, starts: np.ndarray, parse: Callable[[str, str], Document]) -> None:
+    def __init__(self, path: Path, starts: np.ndarray, parse: Callable[[bytes, str], Document]) -> None:
         self._path, self._starts, self._parse = path, starts, parse
 
     def __len__(self) -> int:
         return len(self._starts)
 
     def __iter__(self) -> Iterator[Document]:
-        with self._path.open("rb") as file:
-            for number, line in enumerate(file, start=1):
-                yield self._parse(line.decode(), f"{self._path}, line {number}")
+        for number, line in textfiles.lines(self._path):
+            yield self._parse(line, f"{self._path}, line {number}")
 
     @overload
     def __getitem__(self, at: int) -> Document: ...
@@ -45,11 +45,11 @@ class Lines(Sequence[Document]):
             return [self[i] for i in range(len(self))[at]]
         with self._path.open("rb") as file:
             file.seek(int(self._starts[at]))
-            return self._parse(file.readline().decode(), f"{self._path}, line {at + 1}")
+            return self._parse(file.readline(), f"{self._path}, document {at + 1}")
 
 
 def open_mapped(
-    path: Path, folder: Path, key: str, parse: Callable[[str, str], Document],
+    path: Path, folder: Path, key: str, parse: Callable[[bytes, str], Document],
     index: Callable[[Sequence[Document]], bm25s.BM25],
 ) -> tuple[Lines, bm25s.BM25]:
     """The documents of ``path`` and their index, which is made once for every content of the file and every ``key``.
@@ -72,7 +72,7 @@ def open_mapped(
 
 
 def _make(
-    path: Path, place: Path, parse: Callable[[str, str], Document], index: Callable[[Sequence[Document]], bm25s.BM25]
+    path: Path, place: Path, parse: Callable[[bytes, str], Document], index: Callable[[Sequence[Document]], bm25s.BM25]
 ) -> None:
     """Write the index beside its place and move it there, so that a folder of this name is always whole."""
     partial = place.with_name(place.name + ".partial")
@@ -85,7 +85,7 @@ def _make(
 
 
 def _starts(path: Path) -> np.ndarray:
-    """Where each line of a file begins, in bytes (N,)."""
+    """Where each line of a file that is not blank begins, in bytes (N,); blank ones have a negative size here."""
     with path.open("rb") as file:
-        lengths = np.fromiter(map(len, file), dtype=np.int64)
-    return np.cumsum(lengths) - lengths
+        sizes = np.fromiter((len(line) if line.strip() else -len(line) for line in file), dtype=np.int64)
+    return (np.cumsum(np.abs(sizes)) - np.abs(sizes))[sizes > 0]

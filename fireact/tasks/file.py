@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import csv
-import json
+import io
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from string import ascii_uppercase
 from typing import Any
 
-from fireact.errors import ConfigError, DataError
+from fireact import textfiles
+from fireact.errors import ConfigError, DataError, quoted
 from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, matches, starts
+from fireact.textfiles import printable
 
 SCORINGS = {"em": matches, "yesno": starts, "letter": starts}
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
@@ -45,6 +47,8 @@ class File(QuestionFile):
     ) -> None:
         if scoring not in SCORINGS:
             raise ConfigError(f"task.scoring={scoring} is unknown; choose {', '.join(SCORINGS)}")
+        if unknown := sorted(set(columns) - {"question", "answer", "id", "choices"}):
+            raise ConfigError(f"task.columns.{unknown[0]} is unknown; choose question, answer, id or choices")
         if not columns.get("question") or not columns.get("answer"):
             raise ConfigError("task.columns needs the names of the columns question and answer")
         if scoring == "letter" and not columns.get("choices"):
@@ -59,7 +63,7 @@ class File(QuestionFile):
         for place, (where, row) in enumerate(rows(self._path, "task.path")):
             question = self._question(place, row, where)
             if question.id in questions:
-                raise DataError(f"{where}: the id {question.id} is taken already; ids must differ")
+                raise DataError(f"{where}: the id {printable(question.id)} is taken already; ids must differ")
             questions[question.id] = question
         return list(questions.values())
 
@@ -88,11 +92,14 @@ class File(QuestionFile):
         columns = self._columns.get("choices")
         if columns is None:
             return ()
-        if not isinstance(columns, str):
-            return tuple(_text(row, column, where) for column in columns)
-        choices = row.get(columns)
-        if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
-            raise DataError(f"{where}: expected a list of texts in {columns!r}")
+        if isinstance(columns, str):
+            choices = row.get(columns)
+            if not isinstance(choices, list) or not all(isinstance(choice, str) for choice in choices):
+                raise DataError(f"{where}: expected a list of texts in {columns!r}")
+        else:
+            choices = [_text(row, column, where) for column in columns]
+        if len(choices) > len(ascii_uppercase):
+            raise DataError(f"{where}: there are letters for 26 choices, not for {len(choices)}; leave some out")
         return tuple(choices)
 
     def _answer(self, answer: str, choices: Sequence[str], where: str) -> str:
@@ -101,7 +108,7 @@ class File(QuestionFile):
             return answer
         known = _YES_NO if self._scoring == "yesno" else {x.lower(): x for x in ascii_uppercase[: len(choices)]}
         if answer.lower() not in known:
-            raise DataError(f"{where}: the answer is {answer!r}; task.scoring={self._scoring} expects one of "
+            raise DataError(f"{where}: the answer is {quoted(answer)}; task.scoring={self._scoring} expects one of "
                             f"{', '.join(known.values() if choices else known)}")
         return known[answer.lower()]
 
@@ -117,33 +124,30 @@ def rows(path: Path, key: str) -> Iterator[tuple[str, Row]]:
         raise DataError(f"{path} is neither .jsonl nor .csv; {key} needs one of them")
     number = 0
     try:
-        with path.open(encoding="utf-8-sig", newline="") as lines:
-            for number, row in readers[path.suffix](lines, path):
-                yield f"{path}, line {number}", row
+        for number, row in readers[path.suffix](path):
+            yield f"{path}, line {number}", row
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}); {key} needs a JSONL or CSV file") from None
-    except UnicodeDecodeError:
-        raise DataError(f"{path} is not UTF-8 text; {key} needs a JSONL or CSV file") from None
     if not number:
         raise DataError(f"{path} has no rows; {key} needs at least one")
 
 
-def _objects(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Row]]:
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-        except ValueError as error:
-            raise DataError(f"{path}, line {number} is not JSON ({error}); expected an object") from None
+def _objects(path: Path) -> Iterator[tuple[int, Row]]:
+    for number, line in textfiles.lines(path):
+        # a number is kept as it is written: an answer 1.50 is no 1.5
+        row = textfiles.loads(line, f"{path}, line {number}", "an object", parse_float=str)
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
         yield number, row
 
 
-def _table(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Row]]:
-    table = csv.DictReader(lines, strict=True)
+def _table(path: Path) -> Iterator[tuple[int, Row]]:
+    table = csv.DictReader(io.StringIO(textfiles.decoded(path.read_bytes(), str(path)), newline=""), strict=True)
     try:
+        headings = table.fieldnames or []
+        if len(set(headings)) < len(headings):
+            twice = next(heading for heading in headings if headings.count(heading) > 1)
+            raise DataError(f"{path}, line 1: two columns are called {quoted(twice)}; give each a name of its own")
         for row in table:
             if None in row or None in row.values():
                 raise DataError(f"{path}, line {table.line_num}: expected as many columns as the first line has")
@@ -155,9 +159,9 @@ def _table(lines: Iterable[str], path: Path) -> Iterator[tuple[int, Row]]:
 def _text(row: Row, column: str, where: str) -> str:
     """The text in a column; a number or truth value is written out, nothing else will do."""
     value = row.get(column)
-    if isinstance(value, bool | int | float):
+    if isinstance(value, bool | int):
         return str(value)
     if not isinstance(value, str) or not value.strip():
-        has = f"; the row has {', '.join(map(str, row))}" if column not in row else ""
+        has = f"; the row has {printable(', '.join(row))}" if column not in row else ""
         raise DataError(f"{where}: expected a text in {column!r}{has}")
     return value.strip()

@@ -158,6 +158,10 @@ def test_our_own_rows_are_read_back_equal(tmp_path: Path) -> None:
 
 OUTPUT = "Thought: t\nAction: finish[a]\nObservation: Episode finished, reward = 1"
 GOOD = json.dumps({"instruction": "Q?", "output": OUTPUT})
+OURS_NAN = '{"question": {"id": "q"}, "score": {"em": NaN}}'
+RUN = '{"3": {"traj": [], "gt": "y", "pred": "Y", "em": true, "reward": true, "f1": 0.5}}'
+RUN = RUN.replace("[]", json.dumps([{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "Action: finish[Y]"},
+                                    {"role": "user", "content": "Observation: Episode finished, reward = True"}]))
 
 
 @pytest.mark.parametrize(
@@ -175,6 +179,16 @@ GOOD = json.dumps({"instruction": "Q?", "output": OUTPUT})
         ("t.json", '[{"instruction": "Q?", "output": "Thought: t"}]', "row 1: expected to end with"),
         ("t.json", '{"3": {"traj": []}}', "row 3: expected the field 'gt'"),
         ("t.json", "7", "t.json holds one int; expected a list"),
+        ("t.json", "", "t.json is empty; expected a list"),
+        ("t.json", GOOD, "t.json holds one object that is no evaluation run; expected a list of rows"),
+        ("t.json", f"{GOOD}\n{GOOD}", "t.json, line 2 is not JSON .*; a file that holds one row a line must be named .jsonl"),
+        ("t.json", f"[{GOOD},\n{OURS_NAN}]", "t.json, row 2 holds 'NaN' in the field 'score.em', which is no number"),
+        ("t.jsonl", OURS_NAN, "t.jsonl, line 1 holds 'NaN' in the field 'score.em'"),
+        ("t.jsonl", '{"conversations": [], "tools": "[]"}', "line 1: the row holds 'conversations' .*; write it as 'messages'"),
+        ("t.jsonl", '{"prompt": "a", "completion": "b"}', "line 1: the row has the fields 'prompt, completion', none of which"),
+        ("t.json", RUN.replace("0.5", "7"), "row 3: f1 is 7; expected a number in 0…1"),
+        ("t.json", RUN.replace("0.5", '"x"'), "row 3: f1 is str; expected float"),
+        ("t.json", RUN.replace('"f1"', '"system"'), "row 3: the row has the field 'system'"),
     ],
 )
 def test_malformed_files_name_the_place_and_what_was_expected(
@@ -191,6 +205,22 @@ def test_missing_and_undecodable_files(tmp_path: Path) -> None:
     (tmp_path / "t.jsonl").write_bytes(b'{"a": "\xff"}\n')
     with pytest.raises(DataError, match="line 1 is not UTF-8"):
         list(read(tmp_path / "t.jsonl", Counter()))
+
+
+def test_a_directory_and_a_file_of_another_encoding(tmp_path: Path) -> None:
+    for name in ("t.jsonl", "t.json"):
+        (tmp_path / name).write_text(GOOD, encoding="utf-16")
+        with pytest.raises(DataError, match=f"{name}.* is UTF-16 text; save the file as UTF-8"):
+            list(read(tmp_path / name, Counter()))
+    (tmp_path / "d.jsonl").mkdir()
+    with pytest.raises(DataError, match=r"d.jsonl can't be read \(Is a directory\)"):
+        list(read(tmp_path / "d.jsonl", Counter()))
+
+
+def test_a_mark_line_ends_and_a_suffix_in_capitals_do_no_harm(tmp_path: Path) -> None:
+    (tmp_path / "t.JSONL").write_bytes(f"\ufeff{GOOD}\r\n\r\n{GOOD}".encode())
+    (tmp_path / "t.json").write_bytes(f"\ufeff[{GOOD},\r\n{GOOD}]\r\n".encode())
+    assert list(read(tmp_path / "t.JSONL", Counter())) == list(read(tmp_path / "t.json", Counter()))
 
 
 def test_lines_are_read_one_at_a_time(tmp_path: Path) -> None:

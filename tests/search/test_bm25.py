@@ -113,7 +113,23 @@ def test_an_index_that_cannot_be_kept_is_named(corpus: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("cached", [False, True])
+def test_a_byte_order_mark_blank_lines_and_line_ends_do_no_harm(tmp_path: Path, cached: bool) -> None:
+    path = tmp_path / "corpus.jsonl"
+    rows = [json.dumps({"title": d.title, "text": d.text}) for d in (BRIDGE, BUILDER, PLANET)]
+    path.write_bytes("\ufeff{}\r\n \r\n\r\n{}\r\n\n{}".format(*rows).encode())
+    tool = BM25(path, cache_dir=tmp_path / "cache" if cached else None)
+    assert list(tool._documents) == [BRIDGE, BUILDER, PLANET]
+    assert [tool._documents[at] for at in (2, 0, 1)] == [PLANET, BRIDGE, BUILDER]
+    assert ask(tool, "mercury planet") == PLANET.text
+
+
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(("text", "message"), [
+    (r'{"title": "A", "text": "\ud83d"}', "line 1: expected .*; the line holds half of a surrogate pair"),
+    ('{"title": "A", "title": "B", "text": "c"}', "line 1: expected .*; the line holds the key 'title' twice"),
+    ("[" * 100_000, "line 1: expected .*; the line is nested too deeply"),
+    ('{"title": "A", "text": "\xff"}', "line 1: expected .*; the line is not UTF-8 text"),
+    (" \n\n", r"corpus.jsonl is empty"),
     ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
     ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
     ("[1]\n", r"corpus.jsonl, line 1: expected"),
@@ -122,7 +138,7 @@ def test_an_index_that_cannot_be_kept_is_named(corpus: Path, tmp_path: Path) -> 
 ])
 def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str, cached: bool) -> None:
     path = tmp_path / "corpus.jsonl"
-    path.write_text(text)
+    path.write_text(text, encoding="latin-1")
     with pytest.raises(DataError, match=message):
         BM25(path, cache_dir=tmp_path / "cache" if cached else None)
 

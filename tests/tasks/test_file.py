@@ -62,6 +62,12 @@ def test_a_corpus(tmp_path: Path) -> None:
         list(File("mine", path, PLAIN, corpus=corpus).documents())
 
 
+def test_a_number_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
+    rows = ['{"question": "A?", "answer": 1.50}', '{"question": "B?", "answer": 1e20}', '{"question": "C?", "answer": -7}']
+    path = write(tmp_path / "q.jsonl", "\ufeff" + "\r\n".join(rows))
+    assert [question.answer for question in File("mine", path, PLAIN).questions()] == ["1.50", "1e20", "-7"]
+
+
 LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
 
 
@@ -73,6 +79,14 @@ LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
         ("q.jsonl", '{"question": "Q?", "answer": "A"}\n\n{"quest', {}, "line 3 is not JSON .*; expected an object"),
         ("q.jsonl", '{"question": "", "answer": "A"}\n', {}, "line 1: expected a text in 'question'$"),
         ("q.jsonl", '{"question": "Q?", "answer": ["A"]}\n', {}, "line 1: expected a text in 'answer'$"),
+        ("q.jsonl", '{"question": "Q?", "answer": null}', {}, "line 1: expected a text in 'answer'$"),
+        ("q.jsonl", '{"question": "Q?", "answer": NaN}', {}, "line 1 holds 'NaN' in the field 'answer'"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "answer": "B"}', {}, "line 1 holds the key 'answer' twice"),
+        ("q.jsonl", r'{"question": "Q\ud83d?", "answer": "A"}', {}, "line 1 holds half of a surrogate pair"),
+        ("q.jsonl", "[" * 100_000, {}, "line 1 is nested too deeply"),
+        ("q.jsonl", '{"\x1b[2J": "Q?"}'.replace("\x1b", r"\u001b"), {}, r"the row has \\x1b\[2J$"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": %s}' % ('["x"' + ', "x"' * 26 + "]"), LETTER, "26 choices, not for 27"),
+        ("q.csv", "question,answer,answer\nQ?,A,B\n", {}, "line 1: two columns are called 'answer'"),
         ("q.jsonl", "\n", {}, "has no rows; task.path needs at least one"),
         ("q.csv", "question,answer\n", {}, "has no rows"),
         ("q.csv", "question,answer\nQ?,A\nR?\n", {}, "q.csv, line 3: expected as many columns as the first line has"),
@@ -100,6 +114,13 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_bytes(b"question,answer\n\xff,A\n")
     with pytest.raises(DataError, match="q.csv is not UTF-8 text"):
         File("mine", str(tmp_path / "q.csv"), PLAIN).questions()
+    for name in ("q.csv", "q.jsonl"):
+        (tmp_path / name).write_text('{"question": "Q?", "answer": "A"}', encoding="utf-16")
+        with pytest.raises(DataError, match=f"{name}.* is UTF-16 text; save the file as UTF-8"):
+            File("mine", str(tmp_path / name), PLAIN).questions()
+    (tmp_path / "d.csv").mkdir()
+    with pytest.raises(DataError, match=r"d.csv can't be read \(Is a directory\)"):
+        File("mine", str(tmp_path / "d.csv"), PLAIN).questions()
 
 
 def test_wrong_arguments() -> None:
@@ -107,5 +128,7 @@ def test_wrong_arguments() -> None:
         File("mine", "q.csv", PLAIN, scoring="f1")
     with pytest.raises(ConfigError, match="task.columns needs the names of the columns question and answer"):
         File("mine", "q.csv", {"question": "q"})
+    with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id or choices"):
+        File("mine", "q.csv", {**PLAIN, "anwser": "a"})
     with pytest.raises(ConfigError, match="task.scoring=letter needs task.columns.choices"):
         File("mine", "q.csv", PLAIN, scoring="letter")

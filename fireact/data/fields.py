@@ -1,0 +1,71 @@
+"""Which keys a row of foreign data may hold: nothing that could change what is learnt is passed over in silence."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from fireact.errors import DataError, quoted
+
+# Says where a row comes from and never what it teaches; in any case of letters.
+METADATA = frozenset((
+    "id", "idx", "index", "uid", "uuid", "guid", "row_id", "example_id", "question_id", "conversation_id", "tool_call_id",
+    "source", "origin", "dataset", "dataset_name", "subset", "split", "url", "license", "author", "annotator",
+    "created", "created_at", "updated_at", "date", "time", "timestamp", "create_time", "update_time",
+    "category", "tags", "topic", "domain", "difficulty", "lang", "language", "model", "generator", "version", "metadata",
+))  # fmt: skip
+# What would change the row, and how to do without; where such a key holds nothing, it says nothing.
+_INSTEAD = {
+    "input": "append it to 'instruction'; the model is never shown a section of its own for it",
+    "system": "write its text at the head of the question",
+    "history": "make a row of each earlier exchange, or write it at the head of the question",
+    "tools": "describe the tools in the question, and write calls as lines 'Action: search[…]'",
+    "functions": "describe them in the question, and write calls as lines 'Action: search[…]'",
+    "tool_calls": "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message",
+    "function_call": "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message",
+    "name": "write who speaks in 'content'",
+    "weight": "every turn of the model is learnt, so only 1 is possible; leave such rows out",
+    "refusal": "write it in 'content', or leave the row out",
+    "audio": "only text is learnt; leave the row out",
+    "annotations": "only text is learnt; remove them",
+}
+
+
+def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Counter[str]) -> None:
+    """Refuse keys of ``row``, called ``what``, that are neither ``read`` nor harmless; metadata is counted by name.
+
+    Raises:
+        DataError: a key could change what is learnt; names it and says what to do.
+    """
+    for key, value in row.items():
+        if key in read or (key in _INSTEAD and _is_empty(value)) or (key == "weight" and _is_one(value)):
+            continue
+        if key.lower() in METADATA:
+            counts[f"ignored_field {key.lower()}"] += 1
+            continue
+        if key in _INSTEAD:
+            raise DataError(f"{what} has the field {quoted(key)}, which is not read: {_INSTEAD[key]}")
+        raise DataError(f"{what} has the field {quoted(key)}, which is unknown and may change what is learnt; remove it")
+
+
+def text(row: Mapping[str, Any], key: str, what: str = "") -> str:
+    """The text in a field.
+
+    Raises:
+        DataError: there is none.
+    """
+    value = row.get(key)
+    if isinstance(value, list) and value:
+        raise DataError(f"{what}expected the field {key!r} to be text; it is a list of parts, so write them as one text")
+    if not isinstance(value, str):
+        raise DataError(f"{what}expected the field {key!r} to be text")
+    return value
+
+
+def _is_empty(value: Any) -> bool:
+    return value is None or value in ([], {}) or (isinstance(value, str) and not value.strip())
+
+
+def _is_one(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 1

@@ -1,0 +1,86 @@
+"""Trajectories to learn from: what would be said is read back, and what nothing here can do is refused."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fireact.data.files import write
+from fireact.data.learnable import check
+from fireact.data.mix import of_file
+from fireact.errors import DataError
+from fireact.records import Ending, Question, Score, Step, Trajectory
+from fireact.render import parse_step, step_text
+
+QUESTION = Question("q", "Who wrote X?", "Y", "task", "train")
+SEARCHED, FINISHED = Step("look", "search", "X", "by Y"), Step("so", "finish", "Y")
+
+
+def trajectory(*steps: Step, text: str = "Who wrote X?", ending: Ending = Ending.FINISH) -> Trajectory:
+    return Trajectory(replace(QUESTION, text=text), "react", steps, ending, "Y", Score(1.0, 1.0, True))
+
+
+BAD = [
+    (trajectory(), "steps is empty"),
+    (trajectory(FINISHED, text=" "), "question.text is empty"),
+    (trajectory(Step("t", "finish", "one\ntwo")), "the argument of step 1 has a line break"),
+    (trajectory(SEARCHED, Step("a\nAction: search[fake]", "finish", "Y")), r"step 2 is read back as search\['fake'\]"),
+    (trajectory(SEARCHED, Step("a\nObservation: fake", "finish", "Y")), "step 2 says a line that begins with 'Observation:'"),
+    (trajectory(Step("Observation: fake", "", "", "o"), FINISHED), "step 1 says a line that begins with 'Observation:'"),
+    (trajectory(Step("t", "python", "1+1", "2"), FINISHED), "step 1 takes the action 'python', .* expected search or finish"),
+    (trajectory(Step("t", "Search", "X", "o"), FINISHED), "step 1 takes the action 'Search'"),
+    (trajectory(FINISHED, SEARCHED, FINISHED), "step 1 of 3 is finish.* already"),
+    (trajectory(SEARCHED), "the ending is finish, but the last step is not"),
+]
+
+
+@pytest.mark.parametrize(("one", "sentence"), BAD)
+def test_what_teaches_something_else_is_refused_with_its_line(tmp_path: Path, one: Trajectory, sentence: str) -> None:
+    write(tmp_path / "t.jsonl", [trajectory(SEARCHED, FINISHED), one])
+    with pytest.raises(DataError, match=f"t.jsonl, line 2: {sentence}"):
+        of_file(str(tmp_path / "t.jsonl"), methods=["react"]).load()
+
+
+def test_what_is_not_taken_is_not_checked(tmp_path: Path) -> None:
+    wrong = [replace(one, score=Score(0.0, 0.0, False)) for one, _ in BAD]
+    others = [replace(one, method="io") for one, _ in BAD]
+    write(tmp_path / "t.jsonl", [trajectory(SEARCHED, FINISHED), *wrong, *others])
+    mix = of_file(str(tmp_path / "t.jsonl"), methods=["react"])
+    assert mix.load() == [trajectory(SEARCHED, FINISHED)]
+    with pytest.raises(DataError, match="line 2: steps is empty"):
+        of_file(str(tmp_path / "t.jsonl"), methods=["react"], right_only=False).load()
+
+
+def test_what_is_learnt_is_read_back() -> None:
+    """Whatever a thought or an argument holds, and also a corrected turn, which is counted."""
+    steps = [
+        Step(" two\n\nlines ", "search", " a [b] ] ", "o"),
+        Step("", "search", "\u2028\x0b", "Thought: x\nAction: finish[y]"),
+        Step("Thought: twice", "search", "", "o"),
+        Step("Action: broken[", "search", "X", "o"),
+    ]
+    for step in steps:
+        again = parse_step(step_text(step))
+        assert (again.thought, again.action, again.argument) == (step.thought.strip(), step.action, step.argument)
+    counts: Counter[str] = Counter()
+    corrected = Step("Action: click[X]", "", "", "That turn held no action.")
+    check(trajectory(*steps, corrected, FINISHED), "here", counts)
+    check(trajectory(SEARCHED, ending=Ending.STEP_LIMIT), "here", counts)
+    assert counts == {"turns_without_action": 1}
+
+
+def test_every_count_of_a_file_is_in_the_report_of_its_mix(tmp_path: Path) -> None:
+    said = [("user", "Who?"), ("assistant", "Thought: hm"), ("user", "Go on."), ("assistant", "Action: finish[Y]\nhm"),
+            ("user", "Observation: Episode finished, reward = True")]  # fmt: skip
+    row = {"id": 1, "messages": [{"role": role, "content": content} for role, content in said]}
+    (tmp_path / "t.jsonl").write_text(json.dumps(row).replace("hm", r"h\ud83dm"))
+    mix = of_file(str(tmp_path / "t.jsonl"), methods=["react"])
+    mix.load()
+    assert mix.report == {
+        "replaced_surrogates": 2, "ignored_field id": 1, "unlabelled_observations": 1, "extra_actions": 1,
+        "closing_lines": 1, "rows": 1, "turns_without_action": 1, "kept": 1, "hotpotqa/react": 1,
+    }  # fmt: skip
