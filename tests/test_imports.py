@@ -21,10 +21,11 @@ ALLOWED = {
     "metrics": set(),
     "records": {"errors"},
     "download": {"errors"},
-    "runs": {"errors"},
+    "folders": {"errors"},
+    "runs": {"errors", "folders"},
     "render": {"errors", "records"},
     "calls": {"records"},
-    "app": {"errors", "launchers"},
+    "app": {"errors", "launchers", "folders"},
     "launchers": set(),
     "dashboard": {"errors", "records", "render"},
     "tasks": {"errors", "records", "metrics", "render", "download"},
@@ -47,9 +48,9 @@ ALLOWED = {
     "data": {"errors", "records", "render", "download"},
     "backbone": {"errors", "records", "render", "quantized"},
     "quantized": {"errors"},
-    "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
-    "reporting": {"errors", "records", "metrics", "data.files"},
-    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "data.files"},
+    "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},
+    "reporting": {"errors", "records", "metrics", "data.files", "folders"},
+    "sweep": {"app", "acting", "errors", "runs", "folders", "reporting", "dashboard", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")
