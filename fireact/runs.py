@@ -1,31 +1,33 @@
 """Run folders: one configuration each, resumable, refused to any other, and never left half-written.
 
-A folder holds ``config.yaml`` from its first moment and ``metrics.json`` from its last; in between, records are
-appended line by line, so whatever was finished when a run was killed stays usable.
+A folder holds our marker and ``config.yaml`` from its first moment and ``metrics.json`` from its last; in between,
+records are appended line by line, so whatever was finished when a run was killed stays usable.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import fcntl
 import hashlib
 import json
 import mmap
 import os
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from fireact import folders
 from fireact.errors import StorageError
+from fireact.folders import FAILED, RUN, appending, replace, writing
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
-_LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
+APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at its end
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
 IGNORED = (
     "act",
@@ -86,7 +88,7 @@ class Run:
     def reopen(self) -> Run:
         """The run without its metrics: it goes on where it stopped."""
         (self.folder / METRICS).unlink()
-        return replace(self, state=State.RESUMING)
+        return dataclasses.replace(self, state=State.RESUMING)
 
     def finish(self, metrics: Mapping[str, Any]) -> None:
         """Write ``metrics.json``, which marks the folder as finished."""
@@ -102,7 +104,7 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
             ``config_hash``.
 
     Raises:
-        StorageError: the folder cannot be written, or was made by another configuration.
+        StorageError: the folder cannot be written, is somebody else's, or was made by another configuration.
     """
     folder = Path(folder)
     shaped = shaping(config, ignore)
@@ -110,15 +112,16 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
         if isinstance(value, str) and _PASSWORD.search(value):
             raise StorageError(f"{key} holds a password, which would be kept in {folder / CONFIG}; give it by an "
                                "environment variable")
-    with _writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    folders.claim(folder)
+    with writing(folder):
         resuming = (folder / CONFIG).exists()
         if resuming:
             _refuse_another(folder, shaped, ignore)
         else:
-            _write(folder / CONFIG, [yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True)])
-        for lines in folder.glob("*.jsonl"):
-            repair_lines(lines)
+            replace(folder / CONFIG, [yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True)])
+        for lines in (folder / name for name in APPENDED):
+            if lines.exists():
+                repair_lines(lines)
     finished = State.FINISHED if (folder / METRICS).exists() else State.RESUMING
     return Run(folder, _hash(shaped), finished if resuming else State.NEW)
 
@@ -132,21 +135,48 @@ def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
     """Make a new ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
 
     Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once. A
-    folder that holds nothing but logs is new.
+    folder that holds nothing but our marker and logs is new.
 
     Raises:
-        StorageError: the link cannot be made.
+        StorageError: the link cannot be made, or the folder is somebody else's.
     """
+    folders.check(folder)
     folder, wanted = Path(folder), _hash(shaping(config))
-    if folder.is_symlink() or folder.exists() and any(path.suffix != ".log" for path in folder.iterdir()):
+    if folder.is_symlink() or folder.exists() and any(_is_work(path) for path in folder.iterdir()):
         return
     for metrics in sorted(folder.parent.glob(f"*/{METRICS}")):
-        if json.loads(metrics.read_text(encoding="utf-8"))["config_hash"] == wanted:
+        if not metrics.parent.is_symlink() and _hash_in(metrics) == wanted and folders.is_ours(metrics.parent):
             print(f"{folder} is the same run as {metrics.parent}", flush=True)
-            with _writing(folder):
-                shutil.rmtree(folder, ignore_errors=True)
-                folder.symlink_to(metrics.parent.name)
+            with writing(folder):
+                if _make_way(folder):
+                    folder.symlink_to(metrics.parent.name)
             return
+
+
+def _is_work(path: Path) -> bool:
+    """Whether a file of a run folder is more than what an attempt leaves that ended before its work began."""
+    return path.is_symlink() or path.suffix != ".log" and path.name not in (RUN.marker, FAILED)
+
+
+def _make_way(folder: Path) -> bool:
+    """Remove a folder that holds no work; False where another process begins to work there meanwhile."""
+    if folder.exists():
+        for path in [*folder.glob("*.log"), folder / FAILED, folder / RUN.marker]:
+            path.unlink(missing_ok=True)
+        try:
+            folder.rmdir()
+        except OSError:
+            folders.claim(folder)
+            return False
+    return True
+
+
+def _hash_in(metrics: Path) -> str | None:
+    """The configuration's hash in a ``metrics.json``, which may be somebody else's file of that name."""
+    with suppress(OSError, ValueError, AttributeError):
+        found: str | None = json.loads(metrics.read_text(encoding="utf-8")).get("config_hash")
+        return found
+    return None
 
 
 @contextmanager
@@ -154,12 +184,12 @@ def locked(folder: str | Path) -> Iterator[None]:
     """Hold the folder for this process: another one that wants it (a cell of a parallel sweep) waits its turn.
 
     Raises:
-        StorageError: the folder cannot be written.
+        StorageError: the folder cannot be written, or is somebody else's.
     """
+    folders.claim(folder)
     path = Path(folder, ".lock")
-    with _writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        file = path.open("a")
+    with writing(path):
+        file = appending(path)
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -175,8 +205,8 @@ def write_json(path: Path, value: Any) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with _writing(path):
-        _write(path, [json.dumps(value, indent=2, ensure_ascii=False) + "\n"])
+    with writing(path):
+        replace(path, [json.dumps(value, indent=2, ensure_ascii=False) + "\n"])
 
 
 def write_lines(path: Path, rows: Iterable[Any]) -> None:
@@ -185,8 +215,8 @@ def write_lines(path: Path, rows: Iterable[Any]) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with _writing(path):
-        _write(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+    with writing(path):
+        replace(path, (json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
 
 
 def append_line(path: Path, value: Any) -> None:
@@ -198,7 +228,7 @@ def append_line(path: Path, value: Any) -> None:
     Raises:
         StorageError: the file cannot be written.
     """
-    with _writing(path), path.open("a", encoding="utf-8", errors=_LONE_SURROGATES) as file:
+    with writing(path), appending(path) as file:
         file.write(json.dumps(value, ensure_ascii=False) + "\n")
 
 
@@ -256,23 +286,3 @@ def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[st
             raise StorageError(
                 f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"
             )
-
-
-def _write(path: Path, texts: Iterable[str]) -> None:
-    # The process id keeps two ranks of one run out of each other's temporary file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with temporary.open("w", encoding="utf-8", errors=_LONE_SURROGATES) as file:
-        file.writelines(texts)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); free or mend that place, or choose another run folder"
-        ) from error

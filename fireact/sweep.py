@@ -14,11 +14,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
+from fireact import folders
 from fireact.app import Config, build, compose, resolved
-from fireact.app.command import FAILED, Begin, Sweep
+from fireact.app.command import Begin, Sweep
 from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
+from fireact.folders import FAILED
 from fireact.overrides import override
 from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 
@@ -54,14 +56,13 @@ def act(cfg: Config, dashboard: Dashboard | None = None) -> float:
     score, failures, todo = 0.0, [], evaluations(cfg)
     shown = [evaluation for evaluation in todo if evaluation.cell.tuned] or todo
     for evaluation in todo:
-        run, failed = evaluation.cell.run, evaluation.cell.run / FAILED
-        failed.unlink(missing_ok=True)
+        run = evaluation.cell.run
+        folders.forget_failure(run)
         try:
             metrics = evaluate(compose("evaluate", evaluation.overrides))
         except FireActError as error:
             failures.append(error)
-            run.mkdir(parents=True, exist_ok=True)
-            failed.write_text(f"{error}\n", encoding="utf-8")
+            folders.note_failure(run, str(error))
             continue
         score = float(metrics["accuracy"])
         if dashboard and evaluation in shown:
@@ -124,6 +125,8 @@ def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
 
     def begin(sweep: Sweep) -> Callable[[], None]:
         cells = {cell.run: cell for cell in cells_of(sweep.cells)}
+        for run in cells:
+            folders.check(run)
         _compose_once(sweep.cells)
         _write_grid(sweep, list(cells.values()))
         return lambda: _conclude(sweep, list(cells.values()))
@@ -156,7 +159,7 @@ def _write_grid(sweep: Sweep, cells: Sequence[Cell]) -> Grid:
     from fireact import runs
 
     grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
-    sweep.folder.mkdir(parents=True, exist_ok=True)
+    folders.claim(sweep.folder, folders.GRID)
     runs.write_json(sweep.folder / GRID, grid.to_json(sweep.folder))
     return grid
 

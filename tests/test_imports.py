@@ -23,10 +23,11 @@ ALLOWED = {
     "records": {"errors"},
     "overrides": set(),
     "download": {"errors"},
-    "runs": {"errors"},
+    "folders": {"errors"},
+    "runs": {"errors", "folders"},
     "render": {"errors", "records"},
     "calls": {"records"},
-    "app": {"errors", "launchers", "overrides"},
+    "app": {"errors", "launchers", "folders", "overrides"},
     "launchers": set(),
     "dashboard": {"errors", "records", "render"},
     "tasks": {"errors", "records", "metrics", "render", "download", "textfiles"},
@@ -49,9 +50,9 @@ ALLOWED = {
     "data": {"errors", "records", "render", "download", "overrides", "textfiles"},
     "backbone": {"errors", "records", "render", "quantized"},
     "quantized": {"errors"},
-    "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
-    "reporting": {"errors", "records", "metrics", "data.files"},
-    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "overrides", "data.files"},
+    "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},
+    "reporting": {"errors", "records", "metrics", "data.files", "folders"},
+    "sweep": {"app", "acting", "errors", "runs", "folders", "reporting", "dashboard", "overrides", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")

@@ -33,7 +33,7 @@ def test_a_folder_is_new_then_resuming_then_finished(tmp_path: Path) -> None:
     again = runs.open(folder, CONFIG)
     assert again.state is State.FINISHED
     assert again.metrics == {"em": 0.5, "config_hash": run.config_hash}
-    assert sorted(path.name for path in folder.iterdir()) == ["config.yaml", "metrics.json"]
+    assert sorted(path.name for path in folder.iterdir()) == [".fireact-run.json", "config.yaml", "metrics.json"]
 
 
 def test_another_configuration_is_refused_by_its_first_differing_key(tmp_path: Path) -> None:
@@ -103,6 +103,7 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [1\n", ""])
 def test_a_folder_with_a_broken_config_is_refused(tmp_path: Path, text: str) -> None:
+    runs.open(tmp_path, CONFIG)
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(StorageError, match="config.yaml is not a configuration; remove"):
         runs.open(tmp_path, CONFIG)

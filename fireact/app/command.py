@@ -19,16 +19,19 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from fireact import folders
 from fireact.app import keys, naming
 from fireact.app.checking import check_numbers
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
+from fireact.errors import StorageError
+from fireact.folders import FAILED
 from fireact.launchers import lend_path
 
 Script = Callable[[DictConfig], float | None]
 # Hydra's parser takes overrides on one side of a flag only, so these go first, wherever they were typed.
 _SWEEP = ("-m", "--multirun")
-FAILED = "failed.txt"  # in a run folder: the sentence in which its last attempt ended
+_HYDRAS = "multirun.yaml"  # what Hydra writes of a sweep, in runs_dir
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
                 found = plan(config_name, arguments) if begin else []
                 cells.total = len(found)
                 _drop_dead_links(found)
+                _refuse_their_files(found)
                 end = begin(_sweep(found, arguments)) if found and begin else None
                 planned = found  # from here on cells may fail
                 try:
@@ -90,8 +94,23 @@ def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str]) -> Sweep:
 def _drop_dead_links(planned: Sequence[DictConfig]) -> None:
     """A link to a run of the same configuration stands for nothing once somebody has removed that run."""
     for folder in (Path(cfg.run_dir) for cfg in planned):
-        if folder.is_symlink() and not folder.exists():
+        if folders.is_own_link(folder) and not folder.exists():
             folder.unlink()
+
+
+def _refuse_their_files(planned: Sequence[DictConfig]) -> None:
+    """Refuse a sweep that would end in, or write over, what is not ours, before any of it runs."""
+    for cfg in planned:
+        folders.check(cfg.run_dir)
+    for path in {Path(cfg.runs_dir, _HYDRAS) for cfg in planned}:
+        if os.path.lexists(path) and not _of_our_sweep(path):
+            raise StorageError(f"{path}, which Hydra would write over, is not of a sweep of ours; move it away, or "
+                               "choose another runs_dir")
+
+
+def _of_our_sweep(path: Path) -> bool:
+    text = "" if path.is_symlink() or not path.is_file() else path.read_text(encoding="utf-8", errors="replace")
+    return {"runs_dir:", "run_dir:", "axes:"} <= {line.split(" ")[0] for line in text.splitlines()}
 
 
 class _Cells:
@@ -115,6 +134,7 @@ class _Cells:
             if self.total:
                 print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
+                folders.claim(cfg.run_dir)
                 check_numbers(str(context.job.config_name), cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
@@ -139,22 +159,21 @@ class _Cells:
     @contextmanager
     def reported(self, cell: str | None = None) -> Iterator[None]:
         """Say a user's mistake in one sentence and go on; let bugs through, except from the ``cell`` of a sweep."""
-        failed = Path(cell, FAILED) if cell else None
         try:
-            if failed:
-                failed.unlink(missing_ok=True)
+            if cell:
+                folders.forget_failure(cell)
             yield
         except Exception as error:
             sentence = explain(error)
-            if sentence is None and failed is None:
+            if sentence is None and cell is None:
                 raise
             if sentence is None:
                 traceback.print_exc()
                 sentence = f"a bug: {type(error).__name__}: {error}"
             self.failed += 1
             print(sentence, file=sys.stderr)
-            if failed and failed.parent.is_dir():
-                failed.write_text(sentence + "\n", encoding="utf-8")
+            if cell:
+                folders.note_failure(cell, sentence)
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import DataError, FireActError
+from fireact.errors import DataError, FireActError, StorageError
 from fireact.reporting.measures import common_measure, explained, measure_of
 from fireact.reporting.statistics import restated
 
@@ -24,13 +24,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         rows = [(name, read_metrics(Path(folder))) for name, _, folder in (run.partition("=") for run in options.runs)]
+        table = markdown(rows)
+        print(table)
+        if options.out:
+            _write(options.out, table + "\n")
     except FireActError as error:
         print(error, file=sys.stderr)
         return 1
-    table = markdown(rows)
-    print(table)
-    if options.out:
-        options.out.write_text(table + "\n", encoding="utf-8")
     return 0
 
 
@@ -59,6 +59,26 @@ def markdown(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
     facts = dict.fromkeys(f"{m['task']}, {m['retriever']}, seed {m['seed']}" for _, m in rows)
     note = f"95 % intervals: Wilson's for {measure}, by bootstrap over questions for F1; {'; '.join(facts)}."
     return "\n".join([lines[0], rule, *lines[1:], "", note, *explained(measures)])
+
+
+def _write(path: Path, text: str) -> None:
+    """Write a new file or one that is such a table already.
+
+    Raises:
+        StorageError: it holds something else, is a link, or can't be written.
+    """
+    try:
+        if path.is_symlink() or path.exists() and not _is_table(path.read_text(encoding="utf-8", errors="replace")):
+            raise StorageError(f"{path} exists and holds no table of this command, so it was left as it is; "
+                               "name another file for --out")
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise StorageError(f"{path} can't be written ({error.strerror}); name another file for --out") from None
+
+
+def _is_table(text: str) -> bool:
+    first, _, _ = text.partition("\n")
+    return not text or first.startswith("|") and {*_HEADER[1:4]} <= {cell.strip() for cell in first.split("|")}
 
 
 def _row(name: str, metrics: dict[str, Any]) -> tuple[str, ...]:

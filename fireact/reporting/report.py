@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fireact import folders
 from fireact.errors import DataError, FireActError, StorageError
 from fireact.reporting.figures import draw
 from fireact.reporting.grid import Grid, read_grid
@@ -23,7 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("folder", type=Path, metavar="GRID_FOLDER", help="the folder that holds grid.json")
     folder = parser.parse_args(arguments).folder
     try:
-        paths = write_report(read_grid(folder), folder)
+        grid = read_grid(folder)
+        folders.claim(folder, folders.GRID)
+        paths = write_report(grid, folder)
     except FireActError as error:
         print(error, file=sys.stderr)
         return 1

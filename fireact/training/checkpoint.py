@@ -19,12 +19,14 @@ from typing import Any
 import lightning
 import torch
 from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from fireact.errors import StorageError
+from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, read_checkpoint
 from fireact.training.module import Tuner
 
 log = logging.getLogger(__name__)
-LAST, BEST = "last.ckpt", "best.ckpt"
+_say = rank_zero_only(log.warning)
 
 
 class Stopped(Exception):
@@ -71,6 +73,23 @@ class Checkpointer(Checkpoint):
         self.best_loss = math.inf
         self._finished = False
 
+    def found(self) -> Path | None:
+        """The checkpoint to go on from: the last one, or the one before where that is torn; None to start anew."""
+        for name in (LAST, PREVIOUS):
+            path = self.folder / name
+            if path.exists() and (checkpoint := read_checkpoint(path)) and self._has_best(checkpoint):
+                if name == PREVIOUS:
+                    _say(f"{self.folder / LAST} is torn or missing; going on from {PREVIOUS}")
+                return path
+        if any((self.folder / name).exists() for name in (LAST, PREVIOUS)):
+            _say(f"no checkpoint in {self.folder} is whole; starting anew")
+        return None
+
+    def _has_best(self, checkpoint: dict[str, Any]) -> bool:
+        """Whether the best weights, if there were any by then, are there still."""
+        state = checkpoint["callbacks"].get(self.state_key, {})
+        return not self.keep_best or state.get("best_loss") == math.inf or bool(read_checkpoint(self.folder / BEST))
+
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
         trainer.should_stop = self._finished
 
@@ -102,8 +121,8 @@ class Checkpointer(Checkpoint):
         try:
             trainer.save_checkpoint(self.folder / name, weights_only=False)
         except OSError as error:
-            raise StorageError(f"checkpoint {self.folder / name} can't be written ({error.strerror}); "
-                               "free space or choose another runs_dir") from error
+            raise StorageError(f"checkpoint {self.folder / name} can't be written ({error.strerror}); free space, and "
+                               "the same command goes on from the last good one") from error
 
     def state_dict(self) -> dict[str, Any]:
         return {"best_loss": self.best_loss, "finished": self._finished}

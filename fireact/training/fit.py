@@ -15,15 +15,18 @@ import lightning
 import torch
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
+from safetensors import SafetensorError
 from torch.distributed.fsdp import FSDPModule
 from transformers import set_seed
 
+from fireact import folders
 from fireact.backbone import Adapter, Backbone
 from fireact.dashboard import Dashboard
 from fireact.data.batches import MicroBatch
 from fireact.data.module import TrajectoryModule
-from fireact.errors import ConfigError
-from fireact.training.checkpoint import BEST, LAST, Checkpointer, Stopped, StopRequest, load_weights
+from fireact.errors import ConfigError, StorageError
+from fireact.training.checkpoint import Checkpointer, Stopped, StopRequest, load_weights
+from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, remove_unfinished, write_safely
 from fireact.training.dashboard_logger import DashboardLogger
 from fireact.training.module import Tuner
 from fireact.training.optim import Optim
@@ -79,7 +82,7 @@ def fit(
     """Tune ``backbone`` and leave ``folder/adapter``, which plain PEFT loads.
 
     Goes on from ``folder/checkpoints/last.ckpt`` if it is there, to the very weights (on a CPU) that it would have
-    reached without the stop.
+    reached without the stop; from ``last.previous.ckpt`` where the last one is torn.
 
     Args:
         trainer: ``lightning.Trainer`` with devices, precision and strategy already bound.
@@ -95,11 +98,12 @@ def fit(
     Raises:
         ConfigError: early stopping without validation rows.
         ModelError: the backbone can't be loaded, or the loss is not finite.
-        StorageError: a checkpoint can't be written.
+        StorageError: a checkpoint or the adapter can't be written, or ``folder`` is somebody else's.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
     if early_stop and not data.validation_rows:
         raise ConfigError("early_stop needs a validation loss; set val_fraction above 0")
+    folders.claim(folder)
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # each rank loads the backbone on its own GPU
     set_seed(seed)
@@ -114,22 +118,27 @@ def fit(
         callbacks=callbacks, default_root_dir=folder, max_steps=tuner.total_steps, max_epochs=-1,
         num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False, enable_progress_bar=False,
     )
-    _train(run, tuner, data, checkpoints / LAST, stop)
+    _train(run, tuner, data, saver)
     if early_stop:
         tuner.totals.val_loss = saver.best_loss
     if run.is_global_zero:
         load_weights(_whole(tuner, adapter, backbone), checkpoints / (BEST if early_stop else LAST))
         _export(adapter, tuner, backbone, folder / "adapter")
+        (checkpoints / PREVIOUS).unlink(missing_ok=True)
     return _results(run, tuner)
 
 
-def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, last: Path, stop: StopRequest) -> None:
+def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, saver: Checkpointer) -> None:
     data.trainer = run
+    if run.is_global_zero:
+        remove_unfinished(saver.folder)
+    start = saver.found()
+    write_safely(run, whole=start == saver.folder / LAST)
     train = StepLoader(data.train_dataloader, data.steps_per_epoch)
     validation = StepLoader(data.val_dataloader, 1) if data.validation_rows else None
     try:
-        with stop.listening():
-            run.fit(tuner, train, validation, ckpt_path=last if last.exists() else None)
+        with saver.stop.listening():
+            run.fit(tuner, train, validation, ckpt_path=start)
     except Stopped:
         raise KeyboardInterrupt(f"stopped after optimizer step {tuner.global_step}") from None
 
@@ -144,11 +153,16 @@ def _whole(tuner: Tuner, adapter: Adapter, backbone: Backbone) -> Tuner:
 def _export(adapter: Adapter, tuner: Tuner, backbone: Backbone, folder: Path) -> None:
     """Write the adapter beside its place and move it there, so that a folder of this name is always whole."""
     partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
-    adapter.save(tuner.model, backbone, backbone.tokenizer(), partial)
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    try:
+        shutil.rmtree(partial, ignore_errors=True)
+        partial.mkdir(parents=True)
+        adapter.save(tuner.model, backbone, backbone.tokenizer(), partial)
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    except (OSError, SafetensorError) as error:
+        why = getattr(error, "strerror", None) or error
+        raise StorageError(f"adapter {folder} can't be written ({why}); free space, and the same command writes it "
+                           "from the last checkpoint") from error
 
 
 def _results(run: lightning.Trainer, tuner: Tuner) -> dict[str, float | None]:

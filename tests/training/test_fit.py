@@ -153,7 +153,7 @@ def test_everything_is_written_into_the_run_folder(tune, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "elsewhere")
     tune()
     assert not list((tmp_path / "elsewhere").iterdir())
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == ["adapter", "checkpoints"]
+    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".fireact-run.json", "adapter", "checkpoints"]
 
 
 def test_metrics_are_logged_by_optimizer_step_and_across_a_crash(tune, tmp_path):
