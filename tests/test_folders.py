@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fireact import folders, runs
+from fireact import folders, runs, sweep
+from fireact.app.command import Sweep
 from fireact.errors import StorageError
 from fireact.folders import GRID, RUN
 
@@ -216,3 +217,11 @@ def test_a_failure_is_noted_in_our_folders_only(tmp_path: Path) -> None:
     assert not (tmp_path / "ours" / "failed.txt").exists()
     folders.note_failure(tmp_path / "none", "no data")
     assert not (tmp_path / "none").exists()
+
+
+def test_a_sweep_ends_in_no_folder_of_somebody_else_s(tmp_path: Path) -> None:
+    (tmp_path / "grid.json").write_text("{}")
+    before = everything(tmp_path)
+    with pytest.raises(StorageError, match="is no grid folder of ours, so nothing in it was touched; move it away, or"):
+        sweep.table_of(lambda cells: iter(()))(Sweep("e", tmp_path, "c", []))
+    assert everything(tmp_path) == before

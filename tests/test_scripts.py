@@ -13,6 +13,7 @@ import pytest
 
 from fireact.reporting.grid import read_grid
 from tests.conftest import ROOT
+from tests.test_folders import everything
 from tests.wandb_file import written
 
 # What a user's shell has: other tests of this process may have left W&B's service or a rank behind.
@@ -78,6 +79,23 @@ def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
     other = run("evaluate.py", "backbone=codellama_7b", f"backbone.path={tiny_folder}", *acting)
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert "was trained on meta-llama/Llama-2-7b-chat-hf in alpaca format, not on codellama" in other.stderr
+
+
+@pytest.mark.parametrize("command", [
+    ["train.py", "backbone=tiny_random"],
+    ["generate.py", "hydra.verbose=true"],
+    ["evaluate.py", "lm=oracle"],
+], ids=lambda command: command[0])
+def test_a_folder_of_somebody_else_s_is_refused_and_left_as_it_is(run, tmp_path, command):
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    (folder / "trajectories.jsonl").write_text('{"a": 1}')
+    (folder / "train.log").symlink_to(tmp_path / "outside")
+    before = everything(folder)
+    failed = run(*command, f"run_dir={folder}")
+    sentence = "theirs holds files and is no run folder of ours, so nothing in it was touched; name a new or an empty "
+    assert (failed.returncode, failed.stderr) == (1, f"{sentence}folder as run_dir\n")
+    assert everything(folder) == before and not (tmp_path / "outside").exists()
 
 
 @pytest.fixture

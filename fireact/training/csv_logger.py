@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import csv
+import io
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
+
+from fireact import folders
+from fireact.errors import StorageError
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "lr", "grad_norm", "tokens_per_s")
 
@@ -42,14 +46,20 @@ class MetricsCSV(Logger):
             csv.DictWriter(file, COLUMNS).writerow({"step": step, **metrics})
 
     def _open(self, before: int) -> None:
-        """Start the file, or keep its rows of the steps ``before``."""
-        rows: list[dict[str, str]] = []
+        """Start the file, or keep its rows of the steps ``before``.
+
+        Raises:
+            StorageError: it is there and is another table.
+        """
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, COLUMNS)
+        writer.writeheader()
         if self._path.exists():
             with self._path.open(newline="", encoding="utf-8") as file:
-                rows = [row for row in csv.DictReader(file) if int(row["step"]) < before]
+                reader = csv.DictReader(file)
+                if tuple(reader.fieldnames or COLUMNS) != COLUMNS:
+                    raise StorageError(f"{self._path} is no log of a tuning; name another file as logger.path")
+                writer.writerows(row for row in reader if int(row["step"]) < before)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, COLUMNS)
-            writer.writeheader()
-            writer.writerows(rows)
+        folders.replace(self._path, [text.getvalue()])
         self._opened = True

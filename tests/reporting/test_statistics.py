@@ -74,5 +74,27 @@ def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
         "",
         "95 % intervals: Wilson's for EM, by bootstrap over questions for F1; test, bm25, seed 0.",
     ]
+    assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "table.md")]) == 0
     assert main([f"tuned={tmp_path / 'nowhere'}"]) == 1
     assert capsys.readouterr().err.endswith("holds no metrics.json; run evaluate.py to its end first\n")
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_the_table_replaces_no_other_file(tmp_path, capsys, link):
+    facts = {"task": "test", "retriever": "bm25", "seed": 0}
+    write_json(tmp_path / "metrics.json", {**summarize(RUN, 4), **facts})
+    (tmp_path / "theirs.md").write_text("" if link else "| a | table |\n")
+    (tmp_path / "link.md").symlink_to(tmp_path / "theirs.md")
+    out = tmp_path / ("link.md" if link else "theirs.md")
+    assert main([f"tuned={tmp_path}", "--out", str(out)]) == 1
+    assert capsys.readouterr().err == (
+        f"{out} exists and holds no table of this command, so it was left as it is; name another file for --out\n"
+    )
+    assert (tmp_path / "theirs.md").read_text() == ("" if link else "| a | table |\n")
+
+
+def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
+    facts = {"task": "test", "retriever": "bm25", "seed": 0}
+    write_json(tmp_path / "metrics.json", {**summarize(RUN, 4), **facts})
+    assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "none" / "table.md")]) == 1
+    assert "table.md can't be written (No such file or directory); name another file" in capsys.readouterr().err

@@ -9,6 +9,7 @@ import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from fireact.dashboard import WandbRun, opened
+from fireact.errors import StorageError
 from fireact.training.csv_logger import COLUMNS, MetricsCSV
 from tests.training.tiny_runs import make_rows
 from tests.wandb_file import written
@@ -47,3 +48,10 @@ def test_csv_tensorboard_and_w_and_b_show_the_same_scalars(tune, tmp_path, monke
     assert {step for key, step in shown if key == "val_loss"} == {3, 6}
     assert shown == pytest.approx(by_csv(tmp_path / "metrics.csv"), rel=1e-9)
     assert shown == pytest.approx(by_tensorboard(tmp_path / "logs"), rel=1e-6)  # which keeps float32
+
+
+def test_a_file_that_is_no_log_of_ours_is_left_as_it_is(tmp_path):
+    (tmp_path / "theirs.csv").write_text("step,score\n1,2\n")
+    with pytest.raises(StorageError, match="theirs.csv is no log of a tuning; name another file as logger.path"):
+        MetricsCSV(tmp_path / "theirs.csv").log_metrics({"loss": 1.0}, step=1)
+    assert (tmp_path / "theirs.csv").read_text() == "step,score\n1,2\n"
