@@ -34,6 +34,8 @@ from fireact.render import TextFormat, text_format
 
 log = logging.getLogger(__name__)
 transformers_logging.disable_progress_bar()
+# Its table of weights that are missing or left over: ``_require_all`` says the same in a sentence.
+logging.getLogger("transformers.modeling_utils").addFilter(lambda record: "LOAD REPORT" not in record.getMessage())
 warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  # PEFT still asks for it
 TRAINED_WITH = "fireact.json"  # beside the adapter: what plain PEFT does not record
 
@@ -129,12 +131,12 @@ class Backbone:
         place = self.path or self.hub or self.name
         if made_up := {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}:
             raise ModelError(
-                f"backbone {self.name} can't be loaded from {place}: {len(made_up)} of its weights are missing there or "
-                f"of another shape ({_first(made_up)}); fetch or save the model again"
+                f"backbone {self.name} can't be loaded from {place}: {len(made_up)} of its weights are missing there "
+                f"or of another shape ({_first(made_up)}); fetch or save the model again"
             )
         if left_out := loaded["unexpected_keys"]:
-            log.warning(f"backbone {self.name}: {len(left_out)} weights in {place} ({_first(left_out)}) are no part of the "
-                        "model that its config.json describes, and were left out")
+            log.warning(f"backbone {self.name}: {len(left_out)} weights in {place} ({_first(left_out)}) are no part of "
+                        "the model that its config.json describes, and were left out")
 
     def _from_hub(self) -> str:
         """The hub's local cache, filled first if the hub can be reached."""

@@ -13,6 +13,7 @@ A rendered HotpotQA episode, targets in «»::
 
 from __future__ import annotations
 
+import os.path
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -100,10 +101,21 @@ class Tokenizer(Protocol):
 
 
 class TextFormat(Protocol):
-    """A text layout bound to one tokenizer. ``terminator`` ends each turn of the model and is a target."""
+    """A text layout bound to one tokenizer.
+
+    ``terminator`` ends each turn of the model and is a target. ``end_token`` is the control token that the model says
+    nothing after, whatever the tokenizer's own end token is; empty where turns end in plain text. Generation stops at
+    it and at each of ``stop_texts``.
+    """
 
     @property
     def terminator(self) -> str: ...
+
+    @property
+    def end_token(self) -> str: ...
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]: ...
 
     def segments(self, dialogue: Dialogue) -> list[Segment]:
         """The dialogue so far, ending where the model speaks next (or, after an open last turn, with that turn)."""
@@ -111,6 +123,13 @@ class TextFormat(Protocol):
 
     def end(self) -> list[Segment]:
         """What closes a finished dialogue in a training row."""
+        ...
+
+    def closed(self, said: str, text: str, end: str) -> bool:
+        """Whether a generated ``text``, of which ``said`` is kept, ended as turns do in training.
+
+        ``end`` is the control token that followed it; empty if none did.
+        """
         ...
 
 
@@ -123,6 +142,7 @@ class PlainFormat:
     end_token: str
     specials: tuple[str, ...]
     terminator: str = "\n"
+    stop_texts: tuple[str, ...] = (STOP,)
 
     def segments(self, dialogue: Dialogue) -> list[Segment]:
         """See ``TextFormat``."""
@@ -138,16 +158,29 @@ class PlainFormat:
         """The end token, which the model must learn to say."""
         return [Segment(self.end_token, True)]
 
+    def closed(self, said: str, text: str, end: str) -> bool:
+        """See ``TextFormat``."""
+        return text == said + self.terminator
+
 
 @dataclass(frozen=True, slots=True)
 class ChatFormat:
-    """A tokenizer's own chat template, taken apart into the four strings between which contents stand."""
+    """A tokenizer's own chat template, taken apart into the four strings between which contents stand.
+
+    ``terminator`` ends in ``end_token`` where that is not empty.
+    """
 
     before: str
     to_model: str
     terminator: str
+    end_token: str
     to_user: str
     specials: tuple[str, ...]
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """See ``TextFormat``."""
+        return (STOP,) if self.end_token else (STOP, self.terminator)
 
     def segments(self, dialogue: Dialogue) -> list[Segment]:
         """See ``TextFormat``; few-shot text and question form the first user turn."""
@@ -163,6 +196,12 @@ class ChatFormat:
     def end(self) -> list[Segment]:
         """Nothing: each turn ends with its own terminator."""
         return []
+
+    def closed(self, said: str, text: str, end: str) -> bool:
+        """See ``TextFormat``."""
+        if not self.end_token:
+            return text == said + self.terminator
+        return end == self.end_token and text.endswith(self.terminator.removesuffix(end))
 
 
 _REACT_HEAD = "{few_shot}Question: {question}\n"
@@ -184,15 +223,15 @@ def text_format(name: str, tokenizer: Tokenizer) -> TextFormat:
     """The format called ``name`` (react, alpaca or chat) bound to ``tokenizer``.
 
     Raises:
-        ConfigError: the name is unknown, or the tokenizer has no end token or no usable chat template.
+        ConfigError: the name is unknown, or the tokenizer has no usable chat template or, for the others, no end token.
     """
-    if tokenizer.eos_token is None:
-        raise ConfigError("the tokenizer has no end token, so no turn could end; use another backbone")
     specials = _control_tokens(tokenizer)
     if name == "chat":
         return _chat_format(tokenizer, specials)
     if name not in _HEADS:
         raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca or chat")
+    if tokenizer.eos_token is None:
+        raise ConfigError("the tokenizer has no end token, so no turn could end; use another backbone")
     return PlainFormat(_HEADS[name], _begin(tokenizer), tokenizer.eos_token, specials)
 
 
@@ -252,10 +291,31 @@ def _chat_format(tokenizer: Any, specials: Sequence[str]) -> ChatFormat:
     if len(parts) != 4:
         raise ConfigError("this backbone's chat template leaves turns out; use backbone.format=alpaca")
     before, to_model, after_model, to_model_again = parts
-    terminator = next((token for token in specials if after_model.startswith(token)), None)
-    if to_model != to_model_again or terminator is None:
+    if to_model != to_model_again:
         raise ConfigError("this backbone's chat template renders turns unevenly; use backbone.format=alpaca")
-    return ChatFormat(before, to_model, terminator, after_model.removeprefix(terminator), tuple(specials))
+    at_end = tokenizer.apply_chat_template(messages[:2], tokenize=False).split(messages[1]["content"])[-1]
+    terminator, end_token = _turn_end(after_model, at_end, specials)
+    inert = specials if end_token else [*specials, terminator]
+    return ChatFormat(before, to_model, terminator, end_token, after_model.removeprefix(terminator), tuple(inert))
+
+
+def _turn_end(before_user: str, at_end: str, specials: Sequence[str]) -> tuple[str, str]:
+    """What a template puts after each turn of the model, up to the first control token; and that token, if any.
+
+    Args:
+        before_user: what follows a turn of the model before the user speaks again.
+        at_end: what follows the last turn of a dialogue.
+    """
+    always = os.path.commonprefix([before_user, at_end])
+    if found := [(always.index(token), -len(token), token) for token in specials if token in always]:
+        place, _, token = min(found)
+        return always[:place] + token, token
+    if always.strip():
+        return always.rstrip(), ""
+    for token in specials:  # some templates have nothing at the end, and the user's own token ends a turn before it
+        if before_user.startswith(token):
+            return token, token
+    raise ConfigError("this backbone's chat template marks no end of the model's turns; use backbone.format=alpaca")
 
 
 def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:

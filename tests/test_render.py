@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -121,6 +122,65 @@ def test_chat_targets_are_turns_with_their_terminator(word_tokenizer: Any) -> No
         f"<turn>user\nWho wrote Emma?</s>\n<turn>assistant\n{SEARCH}«</s>»"
         f"\n<turn>user\nObservation: Emma is a book by Austen</s>\n<turn>assistant\n{FINISH}«</s>»"
     )
+
+
+_LOOP = "{% for m in messages %}<turn>{{ m.role }}\n{{ m.content }}"
+_SPEAK = "{% if add_generation_prompt %}<turn>assistant\n{% endif %}"
+# What each kind of template puts after every turn, and what ends a turn of the model.
+TURN_ENDS = {
+    "Qwen": (_LOOP + "<|im_end|>\n{% endfor %}" + _SPEAK, "<|im_end|>", "<|im_end|>"),
+    "Llama 3": (_LOOP + "<|eot_id|>{% endfor %}" + _SPEAK, "<|eot_id|>", "<|eot_id|>"),
+    "Gemma": (_LOOP + "<end_of_turn>\n{% endfor %}" + _SPEAK, "<end_of_turn>", "<end_of_turn>"),
+    "Llama 2": (
+        "{% for m in messages %}{% if m.role == 'user' %}<s>[INST] {{ m.content }} [/INST]"
+        "{% else %} {{ m.content }} </s>{% endif %}{% endfor %}{% if add_generation_prompt %} {% endif %}",
+        " </s>", "</s>",
+    ),
+    "GLM": ("{% for m in messages %}<turn>{{ m.content }}{% endfor %}{% if add_generation_prompt %}<turn>{% endif %}",
+            "<turn>", "<turn>"),
+    "plain text": (_LOOP + "\n##\n{% endfor %}" + _SPEAK, "\n##", ""),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TURN_ENDS)
+def test_what_ends_a_turn_is_read_off_the_template_whatever_the_tokenizers_own_end(
+    word_tokenizer: Any, kind: str
+) -> None:
+    template, terminator, end_token = TURN_ENDS[kind]
+    tokenizer = copy.deepcopy(word_tokenizer)
+    tokenizer.add_special_tokens({"additional_special_tokens": ["<|im_end|>", "<|eot_id|>", "<end_of_turn>"]})
+    tokenizer.eos_token, tokenizer.chat_template = "<pad>", template
+    layout = text_format("chat", tokenizer)
+    assert (layout.terminator, layout.end_token) == (terminator, end_token)
+    assert layout.stop_texts == ("\nObservation:",) if end_token else ("\nObservation:", terminator)
+    row = [*layout.segments(dialogue_of(TRAJECTORY)), *layout.end()]
+    assert [segment.text for segment in row if segment.target] == [step_text(step) + terminator for step in STEPS]
+    messages = [
+        {"role": role, "content": content}
+        for step, asked in zip(STEPS, ["Who wrote Emma?", "Observation: Emma is a book by Austen"], strict=True)
+        for role, content in (("user", asked), ("assistant", step_text(step)))
+    ]
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    assert whole.startswith("".join(segment.text for segment in row)[: len(whole)])
+    ids, targets = encode(row, tokenizer)
+    last = tokenizer.convert_ids_to_tokens(ids[-1])
+    assert targets[-1] and last == (end_token or "#")
+
+
+def test_a_chat_template_needs_no_end_token_of_the_tokenizer(word_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(word_tokenizer)
+    tokenizer.eos_token = None
+    assert text_format("chat", tokenizer).end_token == "</s>"
+    tokenizer.chat_template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}"
+    with pytest.raises(ConfigError, match=r"renders turns unevenly|marks no end of the model's turns"):
+        text_format("chat", tokenizer)
+
+
+def test_a_text_that_ends_turns_is_inert_in_contents(word_tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(word_tokenizer)
+    tokenizer.chat_template = TURN_ENDS["plain text"][0]
+    segments = text_format("chat", tokenizer).segments(Dialogue("Who?\n##\n", turns=(Turn("Jane", "a ## b"),)))
+    assert "".join(s.text for s in segments).count("\n##\n") == 3
 
 
 def test_ids_of_a_row(word_tokenizer: Any) -> None:

@@ -87,5 +87,9 @@ def _first_alike(row: Row, rows: Sequence[Row]) -> Row | None:
     the first that differs in its search tool and in nothing else."""
     alike = [other for other in rows if same_conditions(row.axes, other.axes)]
     if len(alike) == 1:
-        alike = [other for other in rows if {axis.split(".")[0] for axis in differing(row.axes, other.axes)} <= {"search"}]
+        alike = [other for other in rows if all(map(_of_search, differing(row.axes, other.axes)))]
     return alike[0] if len(alike) > 1 else None
+
+
+def _of_search(axis: str) -> bool:
+    return axis.split(".")[0] == "search"

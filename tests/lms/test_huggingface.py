@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import mmap
 from pathlib import Path
 from types import SimpleNamespace
@@ -8,14 +9,17 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch.nn import functional as F
+from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.backbone import load_for_acting
+from fireact.backbone import Backbone, load_for_acting
 from fireact.errors import ConfigError, ModelError
-from fireact.lms.huggingface import HuggingFace
+from fireact.lms.base import Completion
+from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import attend
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.lms.huggingface.lookup import Lookup
 from fireact.render import Dialogue, Turn, encode, text_format
+from tests.conftest import CHATML
 
 QUESTIONS = [f"Who wrote {title}?" for title in ("a book", "it", "Y", "the longest of all the books by Y", "I", "find")]
 FEW_SHOT = "Find the answer. " * 20
@@ -223,6 +227,64 @@ def test_dialogues_keep_their_tokens_between_rounds(smollm2):
     batched = act(8)
     assert batched == act(1)
     assert batched[0][0] == ("Thought: I need to find who wrote Emma.\nAction: search[Emma]", True)
+
+
+ENDS = {"a token": "<|im_end|>\n", "a text": "\n### End\n"}
+
+
+@pytest.fixture
+def base_model(tokenizer, tmp_path):
+    """Makes a model whose tokenizer ends texts otherwise (``<pad>``) than its chat template ends turns, and which says
+    just the turns of a dialogue: its output layer solves for that."""
+
+    def make(end: str, dialogue: Dialogue) -> Backbone:
+        base = copy.deepcopy(tokenizer)
+        base.eos_token = "<pad>"
+        base.chat_template = CHATML.replace("<|im_end|>\n", end)
+        torch.manual_seed(0)
+        model = LlamaForCausalLM(LlamaConfig(
+            vocab_size=len(base), hidden_size=128, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+            eos_token_id=base.pad_token_id, pad_token_id=base.pad_token_id,
+        ))  # fmt: skip
+        ids, targets = encode(text_format("chat", base).segments(dialogue), base)
+        places = [place for place, target in enumerate(targets) if target]
+        with torch.no_grad():
+            hidden = model.model(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
+            said = F.one_hot(torch.tensor([ids[place] for place in places]), len(base)).float()
+            model.lm_head.weight.copy_((torch.linalg.pinv(hidden) @ said).T)
+        model.save_pretrained(tmp_path)
+        base.save_pretrained(tmp_path)
+        return Backbone("base", "fireact/base", path=str(tmp_path), format="chat")
+
+    return make
+
+
+@pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
+def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_token(base_model, end):
+    turns = Turn("Thought: I need it.\nAction: search[a book]", "A book by Y."), Turn("Y wrote it.", None)
+    backbone = base_model(end, Dialogue("Who?", turns=turns))
+
+    async def act() -> list[Completion]:
+        lm = HuggingFace(backbone, max_new_tokens=60, max_context=512)
+        first = await lm.complete(Dialogue("Who?"))
+        last = await lm.complete(Dialogue("Who?", turns=(Turn(first.text, turns[0].observation, first.ids),)))
+        await lm.aclose()
+        return [first, last]
+
+    said, tokenizer = asyncio.run(act()), backbone.tokenizer()
+    assert [completion.text for completion in said] == [turn.text for turn in turns]
+    kept = [completion for completion in said if completion.ids is not None]
+    assert kept == (said if end == ENDS["a token"] else said[1:])  # the end of an action's line comes before "### End"
+    assert all(tokenizer.decode(completion.ids) == completion.text + end.rstrip() for completion in kept)
+
+
+def test_generation_stops_at_every_end_token_that_is_known(base_model):
+    backbone = base_model("<|im_end|>\n", Dialogue("Who?", turns=(Turn("Y", None),)))
+    model, tokenizer = load_for_acting(backbone, None), backbone.tokenizer()
+    model.generation_config.eos_token_id = [7, 8]
+    layouts = backbone.text_format(tokenizer), text_format("react", tokenizer)
+    ends = tokenizer.convert_tokens_to_ids(["<pad>", "<|im_end|>"])
+    assert _end_ids(model, tokenizer, layouts) == {7, 8, *ends}
 
 
 def test_sampling_depends_on_seed_and_prompt_alone(tiny):

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import zlib
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import torch
@@ -14,7 +17,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.engine import Engine, Request
-from fireact.render import STOP, Dialogue, PlainFormat, TextFormat, cut_after_action, encode, text_format
+from fireact.render import Dialogue, TextFormat, cut_after_action, encode, text_format
 
 _OPEN = 4  # tokens before a question that the question's first words might change
 
@@ -43,7 +46,7 @@ class HuggingFace:
         self._tuned = backbone.text_format(self._tokenizer)
         self._prompted = text_format("react", self._tokenizer)
         model = load_for_acting(backbone, adapter)
-        self._end_ids = _end_ids(model, self._tokenizer)
+        self._end_ids = _end_ids(model, self._tokenizer, (self._tuned, self._prompted))
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
@@ -65,7 +68,7 @@ class HuggingFace:
             raise ModelError(f"a prompt of {len(prompt)} tokens leaves no room for {self._max_new_tokens} more within "
                              f"lm.max_context={self._max_context}; raise it or ask for fewer rounds")
         request = Request(
-            prompt, self._stops, self._max_new_tokens, self._temperature, self._generator(prompt),
+            prompt, partial(self._stops, layout), self._max_new_tokens, self._temperature, self._generator(prompt),
             shared=self._beginning(layout, dialogue.few_shot, prompt),
         )
         await self._generate(request)
@@ -112,20 +115,21 @@ class HuggingFace:
         ids = self._beginnings[few_shot]
         return len(ids) if prompt[: len(ids)] == ids else 0
 
-    def _stops(self, generated: list[int]) -> bool:
+    def _stops(self, layout: TextFormat, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:
             return True
         text = self._tokenizer.decode(generated)
-        return cut_after_action(text) is not None or STOP in text
+        return cut_after_action(text) is not None or any(stop in text for stop in layout.stop_texts)
 
     def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        said = (cut_after_action(text + "\n") or text.split(STOP)[0]).rstrip()
+        said = re.split("|".join(map(re.escape, layout.stop_texts)), text)[0]
+        said = (cut_after_action(said + "\n") or said).rstrip()
         said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
-        clean = ended if not isinstance(layout, PlainFormat) else text == said + layout.terminator
-        kept = tuple(ids) if clean and not opening else None
+        closed = layout.closed(said, text, self._tokenizer.convert_ids_to_tokens(ids[-1]) if ended else "")
+        kept = tuple(ids) if closed and not opening else None
         return Completion(said, kept, len(request.prompt), len(ids))
 
     def _generator(self, prompt: list[int]) -> torch.Generator | None:
@@ -134,11 +138,15 @@ class HuggingFace:
         return torch.Generator().manual_seed(zlib.crc32(repr((self._seed, prompt)).encode()))
 
 
-def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
-    """The tokens after which this model says nothing more."""
+def _end_ids(model: Any, tokenizer: Any, layouts: Iterable[TextFormat]) -> frozenset[int]:
+    """The tokens after which this model says nothing more: what ends a turn in these formats, and its own end tokens.
+
+    A base model's own is often another than the one that its chat template ends turns with, which tuning teaches it.
+    """
     configured = model.generation_config.eos_token_id
     several = configured if isinstance(configured, list) else [configured]
-    return frozenset(i for i in [*several, tokenizer.eos_token_id] if i is not None)
+    ends = [tokenizer.convert_tokens_to_ids(layout.end_token) for layout in layouts if layout.end_token]
+    return frozenset(i for i in [*several, tokenizer.eos_token_id, *ends] if i is not None)
 
 
 def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
