@@ -121,19 +121,19 @@ def _run_episode(row: Any, where: str) -> tuple[str, list[Turn]]:
     if isinstance(traj, str) and (text := _RUN_TEXT.fullmatch(traj)):
         question = text[1]
         spoken = [(match[1], match[2].split("Observation: ")[-1]) for match in _ROUND.finditer(text[2])]
-    elif _alternating(traj):
+    elif isinstance(traj, list) and _alternating(traj):
         question, *contents = [message["content"] for message in traj]
         spoken = list(zip(contents[::2], contents[1::2], strict=False))
     else:
-        raise DataError(f"{where}: expected traj to be messages, or a text that begins with its question; messages hold "
-                        "texts, the user's and the assistant's in turns")
+        raise DataError(f"{where}: expected traj to be messages, or a text that begins with its question; messages "
+                        "hold texts, the user's and the assistant's in turns")
     turns = [_readable(said.strip(), found.strip().removeprefix("Observation:").strip()) for said, found in spoken]
     return question, [*turns[:-1], *(_finished(turn, answer) for turn in turns[-1:])]
 
 
-def _alternating(messages: Any) -> bool:
+def _alternating(messages: list[Any]) -> bool:
     """Whether they are messages of user, assistant, user, … that hold text; where no role is said, it is by turns."""
-    if not isinstance(messages, list) or not messages or not all(isinstance(message, dict) for message in messages):
+    if not messages or not all(isinstance(message, dict) for message in messages):
         return False
     roles = itertools.cycle(("user", "assistant"))
     return all(

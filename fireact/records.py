@@ -143,9 +143,9 @@ def checked(name: str, value: Any, kind: str) -> None:
     Raises:
         DataError: it is of another type, or a number that no record can mean; the message names it.
     """
-    types = _KINDS[kind]
     # a truth value is an int to Python, and nobody who writes true means 1
-    if not isinstance(value, types) or (isinstance(value, bool) and bool not in types):
+    fits = isinstance(value, _KINDS[kind]) and (kind == "bool" or not isinstance(value, bool))
+    if not fits:
         raise DataError(f"{name} is {_kind_of(value)}; expected {_WORDS.get(kind, kind)}")
     if kind in ("int", "float") and not 0 <= value <= _LARGEST:
         raise DataError(f"{name} is {quoted(value)}; expected a number from 0 to 2^63")

@@ -20,7 +20,7 @@ _CLOSING = re.compile(r"Episode finished, reward = (True|False|1|0)\.?")
 _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
 _OBSERVATION = "Observation:"
 # A turn of one text: a thought, then one action. Anything else may be words of the page before it.
-_PLAIN_TURNS = ([], ["Thought"], ["Action"], ["Thought", "Action"])
+_PLAIN_TURNS: tuple[list[str], ...] = ([], ["Thought"], ["Action"], ["Thought", "Action"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +90,7 @@ def of_text(text: str, question: str, counts: Counter[str], learnt: bool) -> Epi
         elif _CLOSING.fullmatch(_observation(piece)):
             counts["invented_observations"] += 1
         else:
-            raise DataError(f"two observations follow turn {len(steps) + 1}, so it can't be told which is a page's text; "
+            raise DataError(f"two observations follow turn {len(steps) + 1}, so it can't be told who says the first; "
                             "write a page's text on one line")
     if turn:
         raise DataError(_NO_END)
@@ -109,8 +109,8 @@ def _spoken(message: Mapping[str, Any], what: str, counts: Counter[str]) -> tupl
         raise DataError(f"{what} is a {role} message, which is not read; write its text at the head of the question")
     fields.check(message, ("role", "content"), what, counts)
     if role not in ("user", "assistant"):
-        raise DataError(f"{what} has the role {quoted(role)}; expected user or assistant, where a tool's result is said by "
-                        "the user, as 'Observation: …'")
+        raise DataError(f"{what} has the role {quoted(role)}; expected user or assistant, and a tool's result as the "
+                        "user's message 'Observation: …'")
     return role, fields.text(message, "content", f"{what}: ")
 
 
@@ -130,8 +130,8 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
         elif role == "assistant" and len(rest) > 1 and _is_closing(content):
             counts["invented_observations"] += 1  # the model made up the environment's last word
         else:
-            raise DataError(f"message {number} is the {role}'s; expected the question, said by the user, then assistant and "
-                            "user in turns: join what one of them says in a row")
+            raise DataError(f"message {number} is the {role}'s; expected the question, said by the user, then the "
+                            "assistant and the user in turns: join what one of them says in a row")
     return rest[0][1], rest[1:]
 
 
@@ -147,8 +147,6 @@ def _closed(steps: Sequence[Step], counts: Counter[str]) -> Episode:
     closing = _CLOSING.fullmatch(steps[-1].observation or "") if steps else None
     if closing is None or steps[-1].action != FINISH:
         raise DataError(_NO_END)
-    if early := next((n for n, step in enumerate(steps[:-1], start=1) if step.action == FINISH), None):
-        raise DataError(f"turn {early} of {len(steps)} is finish[…] already, and no model acts on after it; make it the last")
     counts["closing_lines"] += 1
     return Episode(tuple(steps), closing[1])
 
@@ -173,8 +171,8 @@ def _check_turn(turn: str, what: str) -> None:
 def _check_one_speaker(turn: str, what: str) -> None:
     """Refuse a turn, cut out of one text, in which a page may speak too."""
     if _LABELS.findall(turn) not in _PLAIN_TURNS:
-        raise DataError(f"{what} holds more than one thought and then one action, so it can't be told from a page's text "
-                        "with such labels; write observations on one line, or the row as messages")
+        raise DataError(f"{what} holds more than one thought and then one action, so it can't be told from a page's "
+                        "text with such labels; write observations on one line, or the row as messages")
     _check_turn(turn, what)
 
 

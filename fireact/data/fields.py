@@ -10,11 +10,13 @@ from fireact.errors import DataError, quoted
 
 # Says where a row comes from and never what it teaches; in any case of letters.
 METADATA = frozenset((
-    "id", "idx", "index", "uid", "uuid", "guid", "row_id", "example_id", "question_id", "conversation_id", "tool_call_id",
+    "id", "idx", "index", "uid", "uuid", "guid", "row_id", "example_id", "question_id", "conversation_id",
     "source", "origin", "dataset", "dataset_name", "subset", "split", "url", "license", "author", "annotator",
     "created", "created_at", "updated_at", "date", "time", "timestamp", "create_time", "update_time",
-    "category", "tags", "topic", "domain", "difficulty", "lang", "language", "model", "generator", "version", "metadata",
+    "category", "tags", "topic", "domain", "difficulty", "lang", "language", "model", "generator", "version",
+    "metadata",
 ))  # fmt: skip
+_WRITE_CALL = "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message"
 # What would change the row, and how to do without; where such a key holds nothing, it says nothing.
 _INSTEAD = {
     "input": "append it to 'instruction'; the model is never shown a section of its own for it",
@@ -22,8 +24,8 @@ _INSTEAD = {
     "history": "make a row of each earlier exchange, or write it at the head of the question",
     "tools": "describe the tools in the question, and write calls as lines 'Action: search[…]'",
     "functions": "describe them in the question, and write calls as lines 'Action: search[…]'",
-    "tool_calls": "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message",
-    "function_call": "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message",
+    "tool_calls": _WRITE_CALL,
+    "function_call": _WRITE_CALL,
     "name": "write who speaks in 'content'",
     "weight": "every turn of the model is learnt, so only 1 is possible; leave such rows out",
     "refusal": "write it in 'content', or leave the row out",
@@ -46,7 +48,7 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
             continue
         if key in _INSTEAD:
             raise DataError(f"{what} has the field {quoted(key)}, which is not read: {_INSTEAD[key]}")
-        raise DataError(f"{what} has the field {quoted(key)}, which is unknown and may change what is learnt; remove it")
+        raise DataError(f"{what} has the unknown field {quoted(key)}, which may change what is learnt; remove it")
 
 
 def text(row: Mapping[str, Any], key: str, what: str = "") -> str:
@@ -57,7 +59,7 @@ def text(row: Mapping[str, Any], key: str, what: str = "") -> str:
     """
     value = row.get(key)
     if isinstance(value, list) and value:
-        raise DataError(f"{what}expected the field {key!r} to be text; it is a list of parts, so write them as one text")
+        raise DataError(f"{what}expected the field {key!r} to be text; it is a list of parts: write them as one text")
     if not isinstance(value, str):
         raise DataError(f"{what}expected the field {key!r} to be text")
     return value

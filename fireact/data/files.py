@@ -95,8 +95,8 @@ def _members(path: Path, counts: Counter[str]) -> Iterator[tuple[str, Any]]:
     if not isinstance(value, dict):
         raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
     if not all(isinstance(row, dict) and "traj" in row for row in value.values()):
-        raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file of "
-                        "one row a line .jsonl")
+        raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file "
+                        "of one row a line .jsonl")
     run = released.Run.of(path.stem, asked=len(value))
     counts["missing"] += max(0, run.asked - len(value))
     for index, row in value.items():
@@ -113,11 +113,11 @@ def _convert(row: Any, counts: Counter[str]) -> Trajectory:
     if "traj" in row:
         return released.from_run(row, counts)
     if "conversations" in row:
-        raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the roles "
-                        "user and assistant, as OpenAI's fine-tuning takes them")
+        raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the "
+                        "roles user and assistant, as OpenAI's fine-tuning takes them")
     if row and not _OURS.intersection(row):
-        raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, or "
-                        "instruction and output, or a trajectory of ours")
+        raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
+                        "or instruction and output, or a trajectory of ours")
     return Trajectory.from_json(row)
 
 

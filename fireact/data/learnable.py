@@ -35,7 +35,7 @@ def _check(trajectory: Trajectory) -> None:
         _check_step(step, f"step {number}")
     early = next((number for number, step in enumerate(steps[:-1], start=1) if step.action == FINISH), None)
     if early:
-        raise DataError(f"step {early} of {len(steps)} is finish[…] already, and no model acts on after it; make it the last")
+        raise DataError(f"step {early} of {len(steps)} is finish[…] already, and no model acts on after it; end there")
     if trajectory.ending == Ending.FINISH and steps[-1].action != FINISH:
         raise DataError("the ending is finish, but the last step is not; end it with finish[…], or name another ending")
 

@@ -1,7 +1,8 @@
 """Look at training rows: ``python -m fireact.data.show FILE [--backbone DIR]``.
 
 Prints trajectories as they are learnt, what the model must say in colour (in «» where the terminal has none), with
-their counts of tokens, and last what was read, repaired and ignored in the whole file. Without ``--backbone`` only the text is shown, with <end> for the end token.
+their counts of tokens, and last what was read, repaired and ignored in the whole file. Without ``--backbone`` only the
+text is shown, with <end> for the end token.
 """
 
 from __future__ import annotations

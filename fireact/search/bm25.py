@@ -89,7 +89,10 @@ class BM25:
     def _indexed(self, documents: Iterable[Document]) -> bm25s.BM25:
         index = bm25s.BM25()
         texts = [f"{(document.title + ' ') * self._title_weight}{document.text}" for document in documents]
-        index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
+        words = bm25s.tokenize(texts, stopwords="en", show_progress=False)
+        if not any(words.ids):
+            raise DataError("no document of the corpus holds a word to search for; give them a title and a text")
+        index.index(words, show_progress=False)
         return index
 
     def _best(self, terms: Sequence[str]) -> list[Document]:

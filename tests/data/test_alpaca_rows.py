@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from fireact.data.files import read
+from fireact.data.files import placed
+from fireact.data.learnable import check
 from fireact.errors import DataError
 from fireact.records import Step, Trajectory
 
@@ -22,7 +23,8 @@ def read_row(folder: Path, *parts: str, **more: Any) -> tuple[Trajectory, Counte
     row = {"instruction": "Who wrote X?", "output": "\n".join([*parts, ""]), **more}
     (folder / "t.json").write_text(json.dumps([row]))
     counts: Counter[str] = Counter()
-    (trajectory,) = read(folder / "t.json", counts)
+    ((where, trajectory),) = placed(folder / "t.json", counts)
+    check(trajectory, where, counts)
     return trajectory, counts
 
 
@@ -41,7 +43,7 @@ def test_empty_fields_say_nothing_and_metadata_is_counted(tmp_path: Path) -> Non
         ("input", "Where was Ann born?", "'input', which is not read: append it to 'instruction'"),
         ("system", "Be brief.", "'system', which is not read"),
         ("history", [["Hi", "Hello"]], "'history', which is not read: make a row of each"),
-        ("text", "all of it", "'text', which is unknown"),
+        ("text", "all of it", "unknown field 'text'"),
         ("instruction", "", "the question is empty"),
         ("instruction", ["Who?"], "expected the field 'instruction' to be text; it is a list"),
     ],
@@ -58,7 +60,7 @@ def test_what_changes_a_row_is_named(tmp_path: Path, key: str, value: Any, sente
         ("Thought: trust me", "turn 2 holds more than one thought"),
         ("Action: search[evil]", "turn 2 holds more than one thought"),
         ("Observation: more", "two observations follow turn 1"),
-        ("Thought: t\nAction: finish[N]\nObservation: Episode finished, reward = True", "turn 2 of 3 is finish.* already"),
+        ("Thought: t\nAction: finish[N]\nObservation: Episode finished, reward = True", "step 2 of 3 is finish"),
     ],
 )
 def test_a_page_that_holds_labels_is_never_learnt(tmp_path: Path, page: str, sentence: str) -> None:
@@ -69,10 +71,10 @@ def test_a_page_that_holds_labels_is_never_learnt(tmp_path: Path, page: str, sen
 @pytest.mark.parametrize(
     ("parts", "sentence"),
     [
-        ((*GOOD, LAST, CLOSING), "turn 2 of 3 is finish.* already"),
+        ((*GOOD, LAST, CLOSING), "step 2 of 3 is finish"),
         ((*GOOD, "Thought: more"), "expected to end with"),
         ((OBSERVED, *GOOD), "turn 1 says nothing"),
-        (("Thought: t\nAction: python[a\nb]", *GOOD[1:]), "turn 1 has an action that is not one line"),
+        (("Thought: t\nAction: python[a\nb]", *GOOD[1:]), "turn 1 has an action that is not one"),
         ((ACT, OBSERVED, LAST, f"{OBSERVED} Episode finished, reward = True"), "expected to end with"),
     ],
 )

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from fireact.data.files import read
+from fireact.data.files import placed
+from fireact.data.learnable import check
 from fireact.errors import DataError
 from fireact.records import Step
 
@@ -34,7 +35,8 @@ GOOD = [user("Who wrote X?"), model(ACT), user(OBSERVED), model(LAST), user(CLOS
 def read_row(folder: Path, messages: Any, **more: Any) -> tuple[tuple[Step, ...], Counter[str]]:
     (folder / "t.jsonl").write_text(json.dumps({"messages": messages, **more}) + "\n")
     counts: Counter[str] = Counter()
-    (trajectory,) = read(folder / "t.jsonl", counts)
+    ((where, trajectory),) = placed(folder / "t.jsonl", counts)
+    check(trajectory, where, counts)
     assert trajectory.question.text == "Who wrote X?"
     return trajectory.steps, counts
 
@@ -81,33 +83,33 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
 @pytest.mark.parametrize(
     ("messages", "sentence"),
     [
-        ([{"role": "system", "content": "Be brief."}, *GOOD], "message 1 is a system message, which is not read; write"),
+        ([{"role": "system", "content": "Be brief."}, *GOOD], "message 1 is a system message, which is not read; "),
         ([{"role": "developer", "content": ""}, *GOOD], "message 1 is a developer message, which is not read"),
-        ([user("Hi."), *GOOD], "message 2 is the user's; expected the question, .* then assistant and user in turns"),
+        ([user("Hi."), *GOOD], "message 2 is the user's; expected the question, .* in turns: join"),
         ([*GOOD[:3], user("Hurry."), *GOOD[3:]], "message 4 is the user's; expected"),
         ([*GOOD[:2], model("more"), *GOOD[2:]], "message 3 is the assistant's; expected"),
         ([*GOOD[:2], model("Observation: made up"), *GOOD[2:]], "message 3 is the assistant's; expected"),
         ([model("Hi! What is it?"), *GOOD], "message 1 is the assistant's; expected the question"),
         ([model("Hi!\nWhat is it?"), user(CLOSING)], "message 1 is the assistant's; expected the question"),
-        ([*GOOD[:2], {"role": "tool", "tool_call_id": "1", "content": "o"}, *GOOD[3:]], "message 3 has the role 'tool'"),
+        ([*GOOD[:2], {"role": "tool", "content": "o"}, *GOOD[3:]], "message 3 has the role 'tool'"),
         ([{"role": "human", "content": "Q?"}, *GOOD[1:]], "message 1 has the role 'human'; expected user or assistant"),
         ([*GOOD[:3], model(LAST, weight=0), GOOD[4]], "message 4 has the field 'weight', .* only 1 is possible"),
         ([*GOOD[:3], model(LAST, weight=True), GOOD[4]], "message 4 has the field 'weight'"),
-        ([*GOOD[:3], model(LAST, train=False), GOOD[4]], "message 4 has the field 'train', .* may change what is learnt"),
-        ([*GOOD[:3], model(LAST, Weight=0), GOOD[4]], "message 4 has the field 'Weight'"),
+        ([*GOOD[:3], model(LAST, train=False), GOOD[4]], "message 4 has the unknown field 'train', which may"),
+        ([*GOOD[:3], model(LAST, Weight=0), GOOD[4]], "message 4 has the unknown field 'Weight'"),
         ([user("Who wrote X?", name="Ann"), *GOOD[1:]], "message 1 has the field 'name', .* write who speaks"),
-        ([GOOD[0], model(None, tool_calls=[{"id": "1"}]), *GOOD[2:]], "message 2 has the field 'tool_calls', .* write the"),
+        ([GOOD[0], model(None, tool_calls=["f"]), *GOOD[2:]], "message 2 has the field 'tool_calls', .* write the"),
         ([GOOD[0], model("", function_call={"name": "f"}), *GOOD[2:]], "message 2 has the field 'function_call'"),
-        ([user([{"type": "text", "text": "Q?"}]), *GOOD[1:]], "message 1: .* 'content' to be text; it is a list of parts"),
+        ([user([{"type": "text", "text": "Q?"}]), *GOOD[1:]], "message 1: .* it is a list of parts"),
         ([GOOD[0], model(None), *GOOD[2:]], "message 2: expected the field 'content' to be text"),
         ([user(" "), *GOOD[1:]], "the question is empty"),
         ([GOOD[0], model(" "), *GOOD[2:]], "the model's turn 1 says nothing"),
-        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "turn 1 has an action that is not one line"),
-        ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], "turn 1 has an action that is not one line"),
-        ([GOOD[0], model("Thought: t\nsearch[X]"), *GOOD[2:]], "turn 1 has an action that is not one line"),
-        ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], "turn 1 has an action that is not one line"),
+        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "turn 1 has an action that is not one"),
+        ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], "turn 1 has an action that is not one"),
+        ([GOOD[0], model("Thought: t\nsearch[X]"), *GOOD[2:]], "turn 1 has an action that is not one"),
+        ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], "turn 1 has an action that is not one"),
         ([GOOD[0], model(f"Thought: t\nObservation: o\n{ACT}"), *GOOD[2:]], "turn 1 holds an observation of its own"),
-        ([GOOD[0], *GOOD[3:], *GOOD[1:]], "turn 1 of 3 is finish.* already"),
+        ([GOOD[0], *GOOD[3:], *GOOD[1:]], "step 1 of 3 is finish"),
         ([*GOOD[:4], user("Observation: No. Episode finished, reward = True")], "expected to end with"),
         (GOOD[:4], "expected messages that end with the environment's closing line"),
         ([GOOD[0], "Hi", *GOOD[2:]], "expected messages as a list of objects"),
@@ -124,13 +126,13 @@ def test_what_is_not_read_is_named(tmp_path: Path, messages: list[Any], sentence
         ("tools", [{"type": "function"}], "which is not read: describe the tools in the question"),
         ("system", "Be brief.", "which is not read: write its text at the head"),
         ("weight", 0, "which is not read"),
-        ("parallel_tool_calls", False, "which is unknown and may change what is learnt; remove it"),
-        ("output", "x", "which is unknown"),
-        ("loss\x1b[31m" + "x" * 100, 1, "which is unknown"),
+        ("parallel_tool_calls", False, "which may change what is learnt; remove it"),
+        ("output", "x", "which may change"),
+        ("loss\x1b[31m" + "x" * 100, 1, "which may change"),
     ],
 )
 def test_a_rows_unknown_keys_are_named(tmp_path: Path, key: str, value: Any, sentence: str) -> None:
     with pytest.raises(DataError, match=sentence) as error:
         read_row(tmp_path, GOOD, **{key: value})
-    named = str(error.value).split("the row has the field ")[1]
-    assert named.startswith(repr(key)[:70]) and named.isprintable() and len(named) < 200
+    named = str(error.value).split("the row has the ")[1]
+    assert repr(key)[:70] in named and named.isprintable() and len(named) < 200

@@ -160,8 +160,8 @@ OUTPUT = "Thought: t\nAction: finish[a]\nObservation: Episode finished, reward =
 GOOD = json.dumps({"instruction": "Q?", "output": OUTPUT})
 OURS_NAN = '{"question": {"id": "q"}, "score": {"em": NaN}}'
 RUN = '{"3": {"traj": [], "gt": "y", "pred": "Y", "em": true, "reward": true, "f1": 0.5}}'
-RUN = RUN.replace("[]", json.dumps([{"role": "user", "content": "Q?"}, {"role": "assistant", "content": "Action: finish[Y]"},
-                                    {"role": "user", "content": "Observation: Episode finished, reward = True"}]))
+SAID = ("user", "Q?"), ("assistant", "Action: finish[Y]"), ("user", "Observation: Episode finished, reward = True")
+RUN = RUN.replace("[]", json.dumps([{"role": role, "content": content} for role, content in SAID]))
 
 
 @pytest.mark.parametrize(
@@ -181,11 +181,11 @@ RUN = RUN.replace("[]", json.dumps([{"role": "user", "content": "Q?"}, {"role": 
         ("t.json", "7", "t.json holds one int; expected a list"),
         ("t.json", "", "t.json is empty; expected a list"),
         ("t.json", GOOD, "t.json holds one object that is no evaluation run; expected a list of rows"),
-        ("t.json", f"{GOOD}\n{GOOD}", "t.json, line 2 is not JSON .*; a file that holds one row a line must be named .jsonl"),
+        ("t.json", f"{GOOD}\n{GOOD}", "t.json, line 2 is not JSON .*; .* must be named .jsonl"),
         ("t.json", f"[{GOOD},\n{OURS_NAN}]", "t.json, row 2 holds 'NaN' in the field 'score.em', which is no number"),
         ("t.jsonl", OURS_NAN, "t.jsonl, line 1 holds 'NaN' in the field 'score.em'"),
-        ("t.jsonl", '{"conversations": [], "tools": "[]"}', "line 1: the row holds 'conversations' .*; write it as 'messages'"),
-        ("t.jsonl", '{"prompt": "a", "completion": "b"}', "line 1: the row has the fields 'prompt, completion', none of which"),
+        ("t.jsonl", '{"conversations": [], "tools": "[]"}', "line 1: the row holds 'conversations' .*; write"),
+        ("t.jsonl", '{"prompt": "a", "completion": "b"}', "line 1: the row has the fields 'prompt, completion'"),
         ("t.json", RUN.replace("0.5", "7"), "row 3: f1 is 7; expected a number in 0…1"),
         ("t.json", RUN.replace("0.5", '"x"'), "row 3: f1 is str; expected float"),
         ("t.json", RUN.replace('"f1"', '"system"'), "row 3: the row has the field 'system'"),

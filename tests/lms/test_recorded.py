@@ -120,7 +120,7 @@ def test_an_unknown_question_is_a_failure_of_the_model(tmp_path: Path) -> None:
         ('{"3": {"traj": 7}}', "row 3: expected traj to be messages, or a text that begins with its question"),
         ('{"3": {"traj": "no question"}}', "row 3: expected traj"),
         ('{"3": {"traj": [{"content": "Q?"}, {"content": null}]}}', "row 3: .*messages hold texts"),
-        ('{"3": {"traj": [{"role": "system", "content": "Be brief."}]}}', "row 3: .*the user's and the assistant's in turns"),
+        ('{"3": {"traj": [{"role": "system", "content": "Hi"}]}}', "row 3: .*the assistant's in turns"),
         ('{"3": {"traj": [{"content": "Q?"}], "pred": 7}}', "row 3: expected pred to be the answer's text"),
         ("[" * 100_000, "nested too deeply"),
         ("{", "is not JSON"),

@@ -130,6 +130,7 @@ def test_a_byte_order_mark_blank_lines_and_line_ends_do_no_harm(tmp_path: Path, 
     ("[" * 100_000, "line 1: expected .*; the line is nested too deeply"),
     ('{"title": "A", "text": "\xff"}', "line 1: expected .*; the line is not UTF-8 text"),
     (" \n\n", r"corpus.jsonl is empty"),
+    ('{"title": "", "text": "the of"}\n', "no document of the corpus holds a word to search for"),
     ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
     ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
     ("[1]\n", r"corpus.jsonl, line 1: expected"),
@@ -140,7 +141,7 @@ def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, mess
     path = tmp_path / "corpus.jsonl"
     path.write_text(text, encoding="latin-1")
     with pytest.raises(DataError, match=message):
-        BM25(path, cache_dir=tmp_path / "cache" if cached else None)
+        ask(BM25(path, cache_dir=tmp_path / "cache" if cached else None), "zebra")
 
 
 def test_a_missing_file_and_no_corpus_at_all_are_named(tmp_path: Path) -> None:

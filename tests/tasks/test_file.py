@@ -63,7 +63,7 @@ def test_a_corpus(tmp_path: Path) -> None:
 
 
 def test_a_number_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
-    rows = ['{"question": "A?", "answer": 1.50}', '{"question": "B?", "answer": 1e20}', '{"question": "C?", "answer": -7}']
+    rows = [f'{{"question": "Q?", "answer": {number}}}' for number in ("1.50", "1e20", "-7")]
     path = write(tmp_path / "q.jsonl", "\ufeff" + "\r\n".join(rows))
     assert [question.answer for question in File("mine", path, PLAIN).questions()] == ["1.50", "1e20", "-7"]
 
@@ -85,7 +85,8 @@ LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
         ("q.jsonl", r'{"question": "Q\ud83d?", "answer": "A"}', {}, "line 1 holds half of a surrogate pair"),
         ("q.jsonl", "[" * 100_000, {}, "line 1 is nested too deeply"),
         ("q.jsonl", '{"\x1b[2J": "Q?"}'.replace("\x1b", r"\u001b"), {}, r"the row has \\x1b\[2J$"),
-        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": %s}' % ('["x"' + ', "x"' * 26 + "]"), LETTER, "26 choices, not for 27"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": %s}' % [0], LETTER, "a list of texts in 'choices'"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": ["x"%s]}' % (', "x"' * 26), LETTER, "26 choices, not"),
         ("q.csv", "question,answer,answer\nQ?,A,B\n", {}, "line 1: two columns are called 'answer'"),
         ("q.jsonl", "\n", {}, "has no rows; task.path needs at least one"),
         ("q.csv", "question,answer\n", {}, "has no rows"),
