@@ -14,7 +14,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.engine import Engine, Request
-from fireact.render import STOP, Dialogue, PlainFormat, TextFormat, cut_after_action, encode, text_format
+from fireact.render import Dialogue, PlainFormat, TextFormat, cut_turn, encode, text_format, turn_is_over
 
 _OPEN = 4  # tokens before a question that the question's first words might change
 
@@ -115,14 +115,13 @@ class HuggingFace:
     def _stops(self, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:
             return True
-        text = self._tokenizer.decode(generated)
-        return cut_after_action(text) is not None or STOP in text
+        return turn_is_over(self._tokenizer.decode(generated))
 
     def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        said = (cut_after_action(text + "\n") or text.split(STOP)[0]).rstrip()
+        said = cut_turn(text).rstrip()
         said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
         clean = ended if not isinstance(layout, PlainFormat) else text == said + layout.terminator
         kept = tuple(ids) if clean and not opening else None
