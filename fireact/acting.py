@@ -169,8 +169,8 @@ def _parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool]]:
 
 
 def _model(node: Config, journal: Journal) -> LanguageModel:
-    """What the node builds; a budget counts what earlier sessions paid."""
-    lm: LanguageModel = build(node) if node.get("budget_usd") is None else build(node, spent_usd=journal.paid())
+    """What the node builds; whoever keeps a budget enters its calls in the journal, beside those of other runs."""
+    lm: LanguageModel = build(node, ledger=journal) if "budget_usd" in node else build(node)
     return lm
 
 

@@ -27,24 +27,33 @@ from weakref import WeakValueDictionary
 from fireact.calls import Call, current
 from fireact.errors import BudgetError, ConfigError, FireActError, ModelError, ReplayMiss, StorageError, ToolError
 
-SCHEMA = 1
-_TABLES = """
-CREATE TABLE sources (
-    id INTEGER PRIMARY KEY, kind TEXT, settings TEXT, few_shot TEXT, name TEXT, varies INTEGER,
-    UNIQUE (kind, settings, few_shot)
-);
-CREATE TABLE calls (
-    key BLOB UNIQUE, source INTEGER, request TEXT, answer TEXT, error TEXT, finished REAL, seconds REAL
-);
-"""
+SCHEMA = 2
+# What each schema adds to the one before.
+_MIGRATIONS = (
+    """
+    CREATE TABLE sources (
+        id INTEGER PRIMARY KEY, kind TEXT, settings TEXT, few_shot TEXT, name TEXT, varies INTEGER,
+        UNIQUE (kind, settings, few_shot)
+    );
+    CREATE TABLE calls (
+        key BLOB UNIQUE, source INTEGER, request TEXT, answer TEXT, error TEXT, finished REAL, seconds REAL
+    )
+    """,
+    # One row a call that was sent: the most that it may cost, then what it did; the first row is what went before.
+    """
+    CREATE TABLE payments (id INTEGER PRIMARY KEY, usd REAL NOT NULL, made REAL NOT NULL);
+    INSERT INTO payments (usd, made)
+    SELECT TOTAL(json_extract(answer, '$.cost_usd')), 0 FROM calls JOIN sources ON sources.id = source
+    WHERE kind = 'lm' AND error = ''
+    """,
+)
 _FIND = "SELECT key, answer, error, finished, seconds FROM calls WHERE key IN (?, ?)"
 _ANSWERED = """
 SELECT request, answer FROM calls JOIN sources ON sources.id = source WHERE kind = ? AND error = '' ORDER BY finished
 """
-_PAID = """
-SELECT TOTAL(json_extract(answer, '$.cost_usd')) FROM calls JOIN sources ON sources.id = source
-WHERE kind = 'lm' AND error = ''
-"""
+_TOTAL = "SELECT TOTAL(usd) FROM payments"
+# One statement is one transaction: no other process comes between the sum and the row.
+_RESERVE = f"INSERT INTO payments (usd, made) SELECT ?, ? WHERE ({_TOTAL}) + ? <= ? RETURNING id"
 _REQUESTS = "SELECT settings, few_shot, request FROM calls JOIN sources ON sources.id = source WHERE kind = ?"
 _PATIENCE_S = 10.0  # for another process that is writing
 _SHOWN = 60  # characters of a text round the place where it differs from another
@@ -83,8 +92,8 @@ class Source:
 class Journal:
     """A journal file, made if it is missing (unless it is to be replayed only).
 
-    Runs may share one, at the same time too. A failed call is kept as its question's own: it is made again by
-    ``reuse``, and fails again in ``only``.
+    Runs may share one, at the same time too. It is also the ledger of what their calls cost. A failed call is kept as
+    its question's own: it is made again by ``reuse``, and fails again in ``only``.
 
     Raises:
         ConfigError: there is no such ``replay``.
@@ -118,9 +127,23 @@ class Journal:
         name, varies = rows[0]
         return name, bool(varies)
 
-    def paid(self) -> float:
-        """US dollars that all answers in it cost."""
-        [[dollars]] = self._run(_PAID)
+    def reserve(self, usd: float, budget: float) -> int | None:
+        """Enter a call that is about to be made, by the US dollars that it may cost at most.
+
+        Returns:
+            the entry, for ``settle``; None, and nothing is entered, where the calls of all runs would then have cost
+            more than ``budget``.
+        """
+        rows = self._run(_RESERVE, usd, time.time(), usd, budget)
+        return rows[0][0] if rows else None
+
+    def settle(self, entry: int, usd: float) -> None:
+        """Make the entry say what its call cost. One that a kill leaves behind counts in full for ever."""
+        self._run("UPDATE payments SET usd = ? WHERE id = ?", usd, entry)
+
+    def total(self) -> float:
+        """US dollars of all entries."""
+        [[dollars]] = self._run(_TOTAL)
         return float(dollars)
 
     def answered(self, kind: str) -> Iterator[tuple[dict[str, Any], str]]:
@@ -214,18 +237,24 @@ class Journal:
         return db
 
     def _check_schema(self) -> None:
-        """Make the tables of an empty file; refuse those of another time."""
+        """Make the tables of an empty file and those that an older one lacks; refuse those of another time."""
         if self.replay is Replay.REUSE:
             self._db.execute("BEGIN IMMEDIATE")
-            if not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                for statement in (*_TABLES.split(";"), f"PRAGMA user_version = {SCHEMA}"):
-                    self._db.execute(statement)
+            schema = self._schema()
+            if schema or not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                for statements in _MIGRATIONS[schema:]:
+                    for statement in statements.split(";"):
+                        self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
             self._db.execute("COMMIT")
-        (found,) = self._db.execute("PRAGMA user_version").fetchone()
-        if found != SCHEMA:
+        if not 0 < (found := self._schema()) <= SCHEMA:
             self._db.close()
-            raise StorageError(f"the journal {self.path} has schema {found}, but this version reads {SCHEMA}; choose "
-                               "another journal.path, or remove that file and pay for its calls again")
+            raise StorageError(f"the journal {self.path} has schema {found}, but this version reads 1 to {SCHEMA}; "
+                               "choose another journal.path, or remove that file and pay for its calls again")
+
+    def _schema(self) -> int:
+        (found,) = self._db.execute("PRAGMA user_version").fetchone()
+        return int(found)
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -34,7 +35,10 @@ class JournaledModel:
 
         async def ask() -> str:
             assert self._lm is not None
-            return json_text(dataclasses.asdict(await self._lm.complete(dialogue)))
+            completion = await self._lm.complete(dialogue)
+            if completion.cost_usd and getattr(self._lm, "ledger", None) is not self._journal:
+                self._journal.reserve(completion.cost_usd, math.inf)  # the others' budgets count it too
+            return json_text(dataclasses.asdict(completion))
 
         return completion_of(await self._journal.answer(source, self.name, self.varies, asked, ask))
 

@@ -74,6 +74,17 @@ def cut_after_action(text: str) -> str | None:
     return None if match is None else text[: match.end() - 1].rstrip()
 
 
+def turn_is_over(text: str, stops: Sequence[str] = (STOP,)) -> bool:
+    """Whether nothing that a model says after ``text`` can change its turn any more; each of ``stops`` ends it too."""
+    return cut_after_action(text) is not None or any(stop in text for stop in stops)
+
+
+def cut_turn(text: str, stops: Sequence[str] = (STOP,)) -> str:
+    """The turn in what a model said: up to the end of its first action line, or to the first of ``stops``."""
+    before = re.split("|".join(map(re.escape, stops)), text)[0]
+    return cut_after_action(before + "\n") or before
+
+
 def step_text(step: Step) -> str:
     """The model's turn that ``parse_step`` reads back as ``step``; a turn without action is its own text."""
     if not step.action:

@@ -46,6 +46,7 @@ IGNORED = (
     "lm.max_retries",
     "lm.prices",
     "lm.requests_per_minute",
+    "lm.stream",
     "lm.timeout_s",
     "lm.tokens_per_minute",
     "logger",

@@ -95,7 +95,7 @@ def test_no_secret_enters_the_journal_s_settings(monkeypatch: pytest.MonkeyPatch
     settings = {**acting._settings("lm", cfg.lm), **acting._settings("search", cfg.search)}
     assert "sk-secret" not in str(settings)
     assert settings["lm.temperature"] == 0.0 and settings["search.engine"] == "google"
-    assert not {"lm.budget_usd", "lm.timeout_s", "lm.concurrency", "search.limits.retries"} & set(settings)
+    assert not {"lm.budget_usd", "lm.timeout_s", "lm.concurrency", "lm.stream", "search.limits.retries"} & set(settings)
 
 
 def test_the_content_of_a_named_file_is_part_of_the_settings(tmp_path: Path) -> None:

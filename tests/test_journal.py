@@ -243,12 +243,62 @@ def test_a_journal_of_another_schema_is_refused(folder: Path) -> None:
     with sqlite3.connect(folder / "journal.sqlite") as db:
         db.execute("PRAGMA user_version = 7")
     for replay in ("reuse", "only"):
-        with pytest.raises(StorageError, match="has schema 7, but this version reads 1; choose another journal.path"):
+        with pytest.raises(StorageError, match="has schema 7, but this version reads 1 to 2; choose another journal"):
             Journal(folder / "journal.sqlite", replay)
     with sqlite3.connect(folder / "other.sqlite") as db:
         db.execute("CREATE TABLE t (x)")
     with pytest.raises(StorageError, match="has schema 0"):
         Journal(folder / "other.sqlite")
+
+
+OLD = """
+CREATE TABLE sources (
+    id INTEGER PRIMARY KEY, kind TEXT, settings TEXT, few_shot TEXT, name TEXT, varies INTEGER,
+    UNIQUE (kind, settings, few_shot)
+);
+CREATE TABLE calls (
+    key BLOB UNIQUE, source INTEGER, request TEXT, answer TEXT, error TEXT, finished REAL, seconds REAL
+);
+INSERT INTO sources SELECT * FROM new.sources;
+INSERT INTO calls SELECT * FROM new.calls;
+PRAGMA main.user_version = 1;
+"""
+
+
+def test_a_journal_of_the_first_schema_is_replayed_as_it_is_and_carried_on(folder: Path) -> None:
+    before, path = ask(folder, DIALOGUE, lm=None, replay="only"), folder / "journal.sqlite"
+    path.rename(folder / "new.sqlite")
+    with closing(sqlite3.connect(path)) as db:
+        db.executescript(f"ATTACH '{folder}/new.sqlite' AS new;{OLD}")
+    old = path.read_bytes()
+    assert ask(folder, DIALOGUE, lm=None, replay="only") == before
+    assert path.read_bytes() == old
+    for _ in range(2):
+        lm = Model()
+        assert ask(folder, DIALOGUE, lm=lm) == before and lm.calls == 0
+        with closing(Journal(path)) as journal:
+            assert journal.total() == 0.1 + 0.2, "what it had paid"
+
+
+def test_what_a_call_may_cost_is_entered_before_and_what_it_cost_after(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(Journal(path)) as one, closing(Journal(path)) as other:
+        first, second = one.reserve(0.25, 0.5), other.reserve(0.25, 0.5)
+        assert first != second and one.total() == other.total() == 0.5
+        assert one.reserve(0.01, 0.5) is None
+        assert first is not None
+        other.settle(first, 0.0625)
+        assert one.total() == 0.3125
+        assert one.reserve(0.1875, 0.5) is not None
+    with closing(Journal(path)) as again:
+        assert again.total() == 0.5
+
+
+def test_what_a_model_without_a_ledger_costs_is_entered_too(tmp_path: Path) -> None:
+    ask(tmp_path, DIALOGUE, lm=Model())
+    ask(tmp_path, DIALOGUE, lm=Model())
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        assert journal.total() == 0.1 + 0.2
 
 
 def test_an_unusable_file_is_named_in_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,9 @@ class Loop:
     async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
         """Act until an ending; call once."""
         rounds = 0
-        while rounds < self._max_rounds:
+        for _ in range(self._max_rounds + self._max_retries):
+            if rounds == self._max_rounds:
+                break
             opening = self._opening(rounds + 1)
             dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), opening)
             try:
@@ -56,7 +58,7 @@ class Loop:
             text = opening + completion.text
             step = self._parse(text)
             if not step.action:
-                if len(self._steps) - rounds == self._max_retries:
+                if len(self._steps) - rounds >= self._max_retries:
                     self._steps.append(step)
                     return self._end(Ending.PARSE_FAILURE)
                 self._observe(step, self._correction(), text, completion)

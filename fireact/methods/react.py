@@ -22,6 +22,9 @@ class ReAct:
 
     ``prompt`` is a text file, relative to the shipped prompts or to the working directory. ``trains_on`` says which
     methods' trajectories make up this method's training mix; acting does not use it.
+
+    Raises:
+        ConfigError: ``max_rounds`` is below 1 or ``max_retries`` below 0.
     """
 
     actions: ClassVar[Sequence[str]] = (SEARCH, FINISH)
@@ -34,6 +37,9 @@ class ReAct:
         max_retries: int = 2,
         trains_on: Sequence[str] = (),
     ) -> None:
+        for key, number, least in (("max_rounds", max_rounds, 1), ("max_retries", max_retries, 0)):
+            if not number >= least:
+                raise ConfigError(f"method.{key}={number} is out of its range; give {least} or more")
         self.name = name
         self.trains_on = tuple(trains_on)
         self._prompt, self._max_rounds, self._max_retries = prompt, max_rounds, max_retries

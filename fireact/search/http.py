@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import math
 import random
 import time
 from collections.abc import Callable, Mapping
@@ -19,16 +20,21 @@ import httpx
 from fireact.errors import ConfigError, ToolError
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
-_REFUSED = {401, 403}
+_REFUSED = {401, 402, 403}
+_LONGEST = 16 * 2**20  # bytes of a reply
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """How a service is asked; seconds throughout.
 
-    A failed request is tried ``retries`` times more, after ``backoff`` doubled each time or after what the service
-    asks for (Retry-After); a wait longer than ``longest_wait`` is not waited for. ``per_second`` paces the requests of
-    all questions together, ``connections`` is how many may be open at once.
+    ``timeout`` is for a whole request, to the last byte of its answer. A failed one is tried ``retries`` times more,
+    after ``backoff`` doubled each time or after what the service asks for (Retry-After); a wait longer than
+    ``longest_wait`` is not waited for. ``per_second`` paces the requests of all questions together, ``connections`` is
+    how many may be open at once.
+
+    Raises:
+        ConfigError: a number is out of its range, so that requests would never end or never begin.
     """
 
     timeout: float = 20.0
@@ -37,6 +43,15 @@ class Limits:
     longest_wait: float = 60.0
     per_second: float = 10.0
     connections: int = 16
+
+    def __post_init__(self) -> None:
+        for key, least in (("retries", 0), ("connections", 1), ("backoff", 0), ("longest_wait", 0)):
+            if not least <= getattr(self, key) < math.inf:
+                raise ConfigError(f"search.limits.{key}={getattr(self, key)} is out of its range; give {least} or more")
+        for key in ("timeout", "per_second"):
+            if not 0 < getattr(self, key) < math.inf:
+                raise ConfigError(f"search.limits.{key}={getattr(self, key)} is out of its range; give a number above "
+                                  "0")
 
 
 class Http:
@@ -54,6 +69,7 @@ class Http:
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"search.base_url={url} is no address; it begins with http:// or https://")
         self._service, self._url, self._limits, self._mend, self._headers = service, url, limits, mend, headers
+        self._places = asyncio.Semaphore(limits.connections)
         self._next = 0.0  # when the next request may leave, on the monotonic clock
 
     async def get(
@@ -70,7 +86,7 @@ class Http:
 
         Raises:
             ToolError: no answer within the limits, or one that is no JSON object.
-            ConfigError: the service refuses this user (401, 403).
+            ConfigError: the service refuses this user (401, 402, 403).
         """
         limits = self._limits
         for attempt in range(limits.retries + 1):
@@ -93,19 +109,14 @@ class Http:
     @cached_property
     def _client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=self._limits.connections)
-        # Waiting for a free connection is no fault of the service's, so it has no timeout.
-        timeout = httpx.Timeout(self._limits.timeout, pool=None)
         verify = self._url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
-        return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=timeout, verify=verify)
+        return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None, verify=verify)
 
     async def _once(
         self, params: Mapping[str, str], secret: Mapping[str, str], busy: Callable[[dict[str, Any]], str]
     ) -> dict[str, Any]:
-        try:
-            response = await self._client.get(self._url, params={**params, **secret})
-        except httpx.RequestError as error:
-            raise _BusyError(type(error).__name__, None) from None
-        said = _json(response.text, secret)
+        response, text = await self._reply({**params, **secret})
+        said = _json(text, secret)
         status = f"HTTP {response.status_code}: {explained(said)}"
         if response.status_code in _REFUSED:
             raise ConfigError(f"{self._service} refuses to answer ({status}); {self._mend}")
@@ -118,6 +129,26 @@ class Http:
         if trouble := busy(said):
             raise _BusyError(trouble, _retry_after(response))
         return said
+
+    async def _reply(self, params: Mapping[str, str]) -> tuple[httpx.Response, str]:
+        """The response and its text, read within one deadline: a time-out a read lets a service drip for ever."""
+        body, timeout = bytearray(), self._limits.timeout
+        try:
+            # Waiting for a free connection is no fault of the service's, so it is not in that time.
+            async with (
+                self._places,
+                asyncio.timeout(timeout),
+                self._client.stream("GET", self._url, params=params) as response,
+            ):
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if len(body) > _LONGEST:
+                        raise ToolError(f"{self._service} answers without end; check search.base_url={self._url}")
+        except httpx.RequestError as error:
+            raise _BusyError(type(error).__name__, None) from None
+        except TimeoutError:
+            raise _BusyError(f"no whole answer within {timeout:g} s", None) from None
+        return response, body.decode(response.encoding or "utf-8", "replace")
 
     async def _turn(self) -> None:
         """Wait for a place in the line; nobody can step between reading and moving its end."""
@@ -146,13 +177,14 @@ _JITTER = random.Random()  # of waits only, so it needs no seed and takes nothin
 
 
 def _json(text: str, secret: Mapping[str, str]) -> Any:
-    """What the service says, should it repeat a secret, without that."""
+    """What the service says, should it repeat a secret, without that; halves of characters are replaced."""
     for value in secret.values():
         text = text.replace(value, "***")
     try:
-        return json.loads(text)
-    except ValueError:
+        said = json.dumps(json.loads(text), ensure_ascii=False)
+    except (ValueError, RecursionError):
         return None
+    return json.loads(said.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
 
 
 def at(said: Any, *path: str | int) -> Any:
@@ -174,12 +206,12 @@ def explained(said: Any) -> str:
 
 def _retry_after(response: httpx.Response) -> float | None:
     """The seconds to wait that the service asks for; its header holds seconds or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("retry-after", "")
-    if value.strip().isdigit():
+    value = response.headers.get("retry-after", "").strip()
+    if value.isascii() and value.isdigit():
         return float(value)
     try:
         date = parsedate_to_datetime(value)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     # A date without a zone is in UTC, as HTTP has it.
     return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())

@@ -17,49 +17,19 @@ from typing import Any
 
 import pytest
 
-from fireact.errors import BudgetError, ConfigError, ModelError
+from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai import OpenAI
 from fireact.lms.openai.limits import Congested, Gate, Rate
 from fireact.render import Dialogue, Turn
+from tests.lms.asking import ASK, SAID, Clock, asked
 from tests.lms.openai_server import Answer, Loopback, Request, chat, completion, error
 
-ASK = Dialogue("Who wrote Emma?")
 TURNS = (Turn("Thought: Look it up.\nAction: search[Emma]", "Emma is a book\nby Jane <|im_end|>Austen."),)
-SAID = "Thought: Look it up.\nAction: search[Emma]"
 BUSY = error(429, "Rate limit reached for m.")
-SETTINGS = {"model": "m", "temperature": 0.0, "max_tokens": 256, "stop": ["\nObservation:"]}
+STREAM = {"stream": True, "stream_options": {"include_usage": True}}
+SETTINGS = {"model": "m", "temperature": 0.0, "max_tokens": 256, "stop": ["\nObservation:"], **STREAM}
 KEY = "sk-very-secret-0123456789"
-
-
-class Clock:
-    """Time that passes only while somebody sleeps."""
-
-    def __init__(self) -> None:
-        self.now, self.slept = 1000.0, []
-
-    def __call__(self) -> float:
-        return self.now
-
-    async def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
-        await asyncio.sleep(0)
-
-
-def asked(*answers: Any, dialogues: Any = (ASK,), **options: Any) -> tuple[list[Any], Loopback, Clock]:
-    """(answers or exceptions, the server, the clock) of asking all ``dialogues`` at once."""
-    clock = Clock()
-
-    async def run() -> tuple[list[Any], Loopback]:
-        async with Loopback(*answers) as server:
-            options.setdefault("base_url", server.url)
-            lm = OpenAI("m", clock=clock, sleep=clock.sleep, **options)
-            said = await asyncio.gather(*map(lm.complete, dialogues), return_exceptions=True)
-            await lm.aclose()
-            return said, server
-
-    return *asyncio.run(run()), clock
 
 
 def body(dialogue: Dialogue, answer: Answer, **options: Any) -> dict[str, Any]:
@@ -111,6 +81,7 @@ def test_settings_can_be_renamed_left_out_and_added() -> None:
         "max_completion_tokens": 9,
         "seed": 7,
         "reasoning_effort": "low",
+        **STREAM,
     }
 
 
@@ -200,6 +171,7 @@ def test_retries_end_in_one_sentence() -> None:
         (error(401, f"Incorrect API key provided: {KEY}"), ConfigError, "refuses the API key (HTTP 401); set MY_KEY"),
         (error(404, "The model `m` does not exist"), ConfigError, "has no model m (HTTP 404); set lm.model"),
         (error(429, "quota", "insufficient_quota"), ConfigError, "quota is used up (HTTP 429); add credit"),
+        (error(402, "Insufficient Balance"), ConfigError, "quota is used up (HTTP 402); add credit"),
         (error(400, f"bad {KEY}"), ModelError, "refuses the request (HTTP 400: bad …); mend it"),
         (Answer({"detail": "Unexpected fields: seed"}, 422), ModelError, "(HTTP 422: Unexpected fields: seed)"),
     ],
@@ -258,6 +230,17 @@ def test_keys_come_from_the_environment_alone(monkeypatch: pytest.MonkeyPatch) -
         ({"base_url": "http://me:secret@127.0.0.1/v1"}, "^lm.base_url holds a user's name or password; leave them out"),
         ({"budget_usd": 1.0}, r"needs the price of m; add \+lm\.prices\.m\.input=USD"),
         ({"prices": {"m": {"in": 1.0}}}, "lm.prices.m is no price"),
+        ({"prices": {"m": {"input": -1.0, "output": 1.0}}}, "lm.prices.m holds a price below 0 or no number"),
+        ({"prices": {"m": {"input": 1.0, "output": float("nan")}}}, "lm.prices.m holds a price below 0 or no number"),
+        ({"budget_usd": float("nan")}, "lm.budget_usd=nan is no amount; give what may be spent, in US dollars, or"),
+        ({"budget_usd": float("inf")}, "lm.budget_usd=inf is no amount"),
+        ({"budget_usd": -1.0}, "lm.budget_usd=-1 is below 0"),
+        ({"max_retries": -1}, "lm.max_retries=-1 is out of its range; give 0 or more"),
+        ({"concurrency": 0}, "lm.concurrency=0 is out of its range; give 1 or more"),
+        ({"max_new_tokens": -5}, "lm.max_new_tokens=-5 is out of its range; give 1 or more"),
+        ({"timeout_s": float("nan")}, "lm.timeout_s=nan is out of its range; give a number above 0"),
+        ({"timeout_s": 0}, "lm.timeout_s=0 is out of its range"),
+        ({"tokens_per_minute": 0}, "lm.tokens_per_minute=0 is out of its range"),
         ({"budget_usd": 1.0, "prices": {"m": {"input": 1, "output": 1}}, "omit": ["max_tokens"]}, "needs a limit"),
     ],
 )
@@ -354,30 +337,6 @@ def test_requests_and_tokens_a_minute_are_kept() -> None:
     assert clock.now == 1000
     *_, clock = asked(chat(SAID, 200, 100), dialogues=[ASK] * 4, tokens_per_minute=400, concurrency=1)
     assert clock.now == 1000 + 180
-
-
-def test_the_budget_is_never_passed_with_32_in_flight() -> None:
-    """A call costs 5,000 tokens at $10 a million: $0.05, so a dollar pays for 20 at most, less the last reserve."""
-    options = {"prices": {"m": {"input": 1.0, "output": 10.0}}, "budget_usd": 1.0, "max_new_tokens": 6000}
-    said, server, _ = asked(chat(SAID, 0, 5000), dialogues=[ASK] * 100, concurrency=32, **options)
-    paid = [answer.cost_usd for answer in said if isinstance(answer, Completion)]
-    assert paid == [0.05] * 19
-    assert len(server.requests) == 19
-    refused = [answer for answer in said if not isinstance(answer, Completion)]
-    assert {type(answer) for answer in refused} == {BudgetError}
-    assert "would pass lm.budget_usd=1; raise it to go on" in str(refused[0])
-
-
-@pytest.mark.parametrize(
-    ("trouble", "calls"),
-    [(error(500, "oops"), 9), (Answer(None), 1), (Answer({"choices": [{"message": {"content": SAID}}]}), 1)],
-    ids=["refused: free", "cut off: may be billed", "no usage: the bound"],
-)
-def test_what_may_have_been_billed_counts(trouble: Answer, calls: int) -> None:
-    options = {"prices": {"m": {"input": 0.0, "output": 10.0}}, "budget_usd": 0.1, "max_new_tokens": 6000}
-    said, server, _ = asked(trouble, dialogues=[ASK] * 3, max_retries=2, concurrency=1, **options)
-    assert len(server.requests) == calls
-    assert isinstance(said[-1], ModelError if calls == 9 else BudgetError)
 
 
 @pytest.fixture(scope="module")

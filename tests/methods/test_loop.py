@@ -3,9 +3,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from fireact.errors import BudgetError, ModelError, ToolError
+import pytest
+
+from fireact.errors import BudgetError, ConfigError, ModelError, ToolError
 from fireact.lms.base import Completion
 from fireact.methods.cot import CoT
+from fireact.methods.loop import Loop
 from fireact.methods.react import ReAct
 from fireact.methods.reflexion import Reflexion
 from fireact.records import Ending, Question, Step
@@ -79,6 +82,26 @@ def test_malformed_turns_are_corrected_a_bounded_number_of_times():
     failed = run(ReAct("react", None, max_retries=1), Script("Hm.", "Hm."))
     assert failed.ending == Ending.PARSE_FAILURE
     assert failed.steps == (Step("Hm.", "", "", CORRECTION), Step("Hm.", "", ""))
+
+
+@pytest.mark.parametrize(
+    ("limit", "words"),
+    [
+        ({"max_retries": -1}, "method.max_retries=-1 is out of its range; give 0 or more"),
+        ({"max_rounds": -3}, "method.max_rounds=-3 is out of its range; give 1 or more"),
+    ],
+)
+def test_limits_that_bound_nothing_are_refused(limit: dict[str, int], words: str):
+    with pytest.raises(ConfigError, match=words):
+        Reflexion("reflexion", None, **limit)
+
+
+@pytest.mark.parametrize("max_retries", [-1, 0, 3])
+def test_the_loop_ends_whatever_its_limits_are(max_retries: int):
+    lm = Script(*["Hm."] * 9)
+    loop = Loop("", ReAct.actions, 2, max_retries, lambda _: "")
+    assert asyncio.run(loop.run(QUESTION, lm, Shelf())).ending == Ending.PARSE_FAILURE
+    assert len(lm.asked) == max(max_retries, 0) + 1
 
 
 def test_every_failure_is_an_ending_that_says_why():

@@ -99,7 +99,7 @@ def test_too_long_a_wait_is_not_waited_for(service: Service) -> None:
     assert len(service.asked) == 1
 
 
-@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("status", [401, 402, 403])
 def test_a_refusal_is_a_wrong_configuration(service: Service, status: int) -> None:
     service.answers = [(status, {"error": "Invalid API key."}, {})]
     with pytest.raises(ConfigError, match=rf"refuses to answer \(HTTP {status}: Invalid API key\); check the key"):
@@ -126,9 +126,80 @@ def test_nobody_there() -> None:
 
 def test_a_silent_service_times_out(service: Service) -> None:
     service.gate.clear()
-    with pytest.raises(ToolError, match=r"did not answer, at once \(ReadTimeout\)"):
+    with pytest.raises(ToolError, match=r"did not answer, at once \(no whole answer within 0.05 s\)"):
         get(service.url, Limits(timeout=0.05, retries=0))
     service.gate.set()
+
+
+def get_endless(piece: bytes, pause: float, limits: Limits) -> tuple[str, int]:
+    """(the error, the number of connections) of a service whose answer never ends."""
+
+    async def run() -> tuple[str, int]:
+        connections = 0
+
+        async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            nonlocal connections
+            connections += 1
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+            gone = asyncio.create_task(reader.read(1))
+            while not gone.done():
+                writer.write(piece)
+                await asyncio.wait([gone], timeout=pause)
+            writer.close()
+
+        async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+            http = Http("Service", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", limits, mend="")
+            with pytest.raises(ToolError) as error:
+                await http.get({})
+            await http.aclose()
+        return str(error.value), connections
+
+    return asyncio.run(run())
+
+
+def test_a_service_that_drips_is_given_up() -> None:
+    said, connections = get_endless(b" ", 0.005, Limits(timeout=0.1, retries=1, backoff=0.001))
+    assert said == "Service did not answer, after 2 tries (no whole answer within 0.1 s); try again later"
+    assert connections == 2
+
+
+def test_a_service_that_never_stops_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fireact.search.http._LONGEST", 2**20)
+    said, connections = get_endless(b"x" * 2**16, 0, QUICK)
+    assert "Service answers without end; check search.base_url=http://127.0.0.1" in said
+    assert connections == 1
+
+
+@pytest.mark.parametrize("value", ["9" * 400, "²", "Fri, 31 Dec 9999 23:59:59 GMT", "Mon, 1 Jan 0001 0:0:0 -2400"])
+def test_no_wait_is_without_end(service: Service, value: str) -> None:
+    service.answers = [(429, {"error": "wait"}, {"Retry-After": value.encode().decode("latin-1")})]
+    with pytest.raises(ToolError, match=r"did not answer, (and asks to wait|after 3 tries)"):
+        get(service.url)
+
+
+@pytest.mark.parametrize(
+    "limit",
+    [
+        {"retries": -1},
+        {"timeout": 0},
+        {"timeout": float("nan")},
+        {"timeout": float("inf")},
+        {"per_second": 0},
+        {"connections": 0},
+        {"backoff": -1},
+        {"longest_wait": float("inf")},
+    ],
+)
+def test_limits_that_bound_nothing_are_refused(limit: dict[str, Any]) -> None:
+    [(key, value)] = limit.items()
+    with pytest.raises(ConfigError, match=f"search.limits.{key}={value} is out of its range; give a?.*[01]"):
+        Limits(**limit)
+
+
+def test_halves_of_characters_are_joined_or_replaced(service: Service) -> None:
+    service.answers = [(200, b'{"a": "\\ud83d\\ude00 \\ud83d"}', {})]
+    assert get(service.url) == [{"a": "\U0001f600 \ufffd"}]
 
 
 def test_busy_with_status_200(service: Service) -> None:

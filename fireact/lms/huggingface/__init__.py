@@ -17,7 +17,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.engine import Engine, Request
-from fireact.render import Dialogue, TextFormat, cut_after_action, encode, text_format
+from fireact.render import Dialogue, TextFormat, cut_turn, encode, text_format, turn_is_over
 
 _OPEN = 4  # tokens before a question that the question's first words might change
 
@@ -118,15 +118,13 @@ class HuggingFace:
     def _stops(self, layout: TextFormat, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:
             return True
-        text = self._tokenizer.decode(generated)
-        return cut_after_action(text) is not None or any(stop in text for stop in layout.stop_texts)
+        return turn_is_over(self._tokenizer.decode(generated), layout.stop_texts)
 
     def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        said = re.split("|".join(map(re.escape, layout.stop_texts)), text)[0]
-        said = (cut_after_action(said + "\n") or said).rstrip()
+        said = cut_turn(text, layout.stop_texts).rstrip()
         said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
         closed = layout.closed(said, text, self._tokenizer.convert_ids_to_tokens(ids[-1]) if ended else "")
         kept = tuple(ids) if closed and not opening else None

@@ -10,48 +10,46 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient
+import httpx2  # what the openai client speaks HTTP with
+from aiohttp import ClientError
+from openai import APIError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
-from fireact.lms.openai.limits import Budget, Gate, Rate
-from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, failure, read_reply
-from fireact.render import STOP, Dialogue, cut_after_action, served_text
+from fireact.lms.openai.budget import Budget, Ledger, MemoryLedger, check_budget, price_of
+from fireact.lms.openai.limits import Gate, Rate
+from fireact.lms.openai.request import check_extra_body
+from fireact.lms.openai.streaming import bound, receive
+from fireact.lms.openai.usage import Allowed
+from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
+from fireact.render import STOP, Dialogue, cut_turn, served_text
 
+log = logging.getLogger(__name__)
 OPENAI = "https://api.openai.com/v1"
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 _BACKOFF_S, _LONGEST_BACKOFF_S = 0.5, 30.0
-_BYTES_PER_TOKEN = 4  # about, in English
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log a line a call
-
-
-@dataclass(frozen=True, slots=True)
-class Price:
-    """US dollars per million tokens."""
-
-    input: float
-    output: float
-
-    def of(self, tokens_in: float, tokens_out: float) -> float:
-        """US dollars."""
-        return (tokens_in * self.input + tokens_out * self.output) / 1e6
 
 
 class OpenAI:
     """``LanguageModel`` over the official client, with retries, limits and a budget of our own.
 
     ``concurrency`` bounds the calls in flight; while the server says it is busy there are fewer (see ``Gate``).
-    ``omit`` names request fields that a server refuses, ``extra_body`` holds those that it wants besides. A call is
-    tried ``max_retries`` more times at most. ``prices`` maps a model to its input and output price in US dollars per
-    million tokens; under ``budget_usd`` each call first sets aside what it may cost at worst (no token is shorter than
-    a byte), and one that was cut off and may have been billed counts in full.
+    ``omit`` names request fields that a server refuses, ``extra_body`` holds those that it wants besides. With
+    ``stream`` the answer is read as it is written, and the connection closed where the parser ends the turn. A call,
+    from its first byte to its last, may take ``timeout_s``, and is tried ``max_retries`` more times at most.
+
+    ``prices`` maps a model to its input and output price in US dollars per million tokens. Each call first enters in
+    ``ledger`` what it may cost at worst (no token is shorter than a byte), which never holds more than ``budget_usd``;
+    the entry becomes what the answer cost, and stays whole for a call that was cut off and may have been billed.
 
     Raises:
-        ConfigError: there is no such api or format, the URL is none, OpenAI's own server is asked without a key, or
-            the budget can't be kept for want of a price or of a limit on the answer.
+        ConfigError: there is no such api or format, the URL is none, OpenAI's own server is asked without a key, a
+            number is out of its range, ``extra_body`` holds what has a key of its own, or the budget can't be kept
+            for want of a price or of a limit on the answer.
     """
 
     def __init__(
@@ -63,6 +61,7 @@ class OpenAI:
         temperature: float = 0.0,
         max_new_tokens: int = 256,
         seed: int | None = None,
+        stream: bool = True,
         omit: Collection[str] = (),
         max_tokens_key: str = "max_tokens",
         extra_body: Mapping[str, Any] | None = None,
@@ -72,35 +71,44 @@ class OpenAI:
         timeout_s: float = 120.0,
         max_retries: int = 6,
         budget_usd: float | None = None,
-        spent_usd: float = 0.0,
         prices: Mapping[str, Mapping[str, float]] | None = None,
         api_key_env: str = "OPENAI_API_KEY",
+        ledger: Ledger | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         if api not in APIS:
             raise ConfigError(f"lm.api={api} is unknown; choose {' or '.join(APIS)}")
         served_text(Dialogue(""), format)
+        _check_least(max_retries=(max_retries, 0), concurrency=(concurrency, 1), max_new_tokens=(max_new_tokens, 1))
+        _check_positive(
+            timeout_s=timeout_s, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
+        )
         self.name, self.concurrency, self.varies = model, concurrency, temperature > 0
         self._api, self._format = APIS[api], format
         self._server = _server(base_url or OPENAI, model, api_key_env, timeout_s)
         self._settings = {"temperature": temperature, max_tokens_key: max_new_tokens, "stop": [STOP]}
         self._settings |= {} if seed is None else {"seed": seed}
-        self._omit, self._extra_body, self._max_new_tokens = set(omit), dict(extra_body or {}), max_new_tokens
+        self._settings |= _STREAM if stream and "stream" not in omit else {}
+        self._omit, self._extra_body = set(omit), dict(extra_body or {})
+        check_extra_body(self._extra_body, max_tokens_key, budget_usd is not None)
+        self._max_new_tokens, self._limited = max_new_tokens, max_tokens_key not in self._omit
         if budget_usd is not None:
-            _check_budget(budget_usd, model, prices or {}, max_tokens_key in self._omit)
-        self._price = _price(model, prices or {})
-        self._budget = Budget(math.inf if budget_usd is None else budget_usd, spent_usd)
+            check_budget(budget_usd, model, prices or {}, not self._limited)
+        self._price = price_of(model, prices or {})
+        self.ledger: Ledger = MemoryLedger() if ledger is None else ledger
+        self._budget = Budget(math.inf if budget_usd is None else budget_usd, self.ledger)
         self._gate = Gate(concurrency)
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep
+        self._doubted = False
         # Its own retries would be unknown to the gate and the budget; httpx looks at every connection for every call.
         self._client = AsyncOpenAI(
             api_key=self._server.key,
             base_url=self._server.url,
             timeout=None,
             max_retries=0,
-            http_client=DefaultAioHttpClient(),
+            http_client=DefaultAioHttpClient(event_hooks={"response": [bound]}),
         )
 
     async def complete(self, dialogue: Dialogue) -> Completion:
@@ -112,19 +120,16 @@ class OpenAI:
             BudgetError: the next call might pass ``budget_usd``.
         """
         body = self._body(dialogue)
-        attempt = 0
-        while True:
+        for attempt in range(self._max_retries + 1):
             try:
-                reply, cost = await self._try(body)
-            except Failed as failed:
-                if not failed.retry or attempt == self._max_retries:
-                    tries = f" (tried {attempt + 1} times)" if attempt else ""
-                    raise (ConfigError if failed.hopeless else ModelError)(f"{failed}{tries}") from None
-                await self._sleep(_backoff(attempt) if failed.wait_s is None else failed.wait_s)
-                attempt += 1
-            else:
-                said = (cut_after_action(reply.text + "\n") or reply.text.split(STOP)[0]).strip()
-                return Completion(_after(dialogue.opening, said), None, *(reply.usage or (0, 0)), cost)
+                return await self._try(body, dialogue.opening)
+            except Failed as error:
+                failed = error
+            if not failed.retry or attempt == self._max_retries:
+                break
+            await self._sleep(_backoff(attempt) if failed.wait_s is None else failed.wait_s)
+        tries = f" (tried {attempt + 1} times)" if attempt else ""
+        raise (ConfigError if failed.hopeless else ModelError)(f"{failed}{tries}")
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -134,32 +139,45 @@ class OpenAI:
         settings = {key: value for key, value in self._settings.items() if key not in self._omit}
         return {"model": self.name, **self._api.prompt(dialogue, self._format), **settings, **self._extra_body}
 
-    async def _try(self, body: Mapping[str, Any]) -> tuple[Reply, float]:
-        """(the reply, its cost in US dollars) of one attempt within all limits."""
-        size = len(json.dumps(body, ensure_ascii=False).encode())
-        bound = cost = self._price.of(size, self._max_new_tokens)
-        await self._budget.reserve(bound)
-        try:
-            async with self._gate.passing():
-                await self._requests.take(1)
-                share = await self._tokens.take(size / _BYTES_PER_TOKEN + self._max_new_tokens)
+    async def _try(self, body: Mapping[str, Any], opening: str) -> Completion:
+        """One attempt within all limits."""
+        allowed = Allowed(len(json.dumps(body, ensure_ascii=False).encode()), self._max_new_tokens, self._limited)
+        most = self._price.of(allowed.size, allowed.answer)
+        self._budget.check(most)  # before anything is waited for
+        async with self._gate.passing():
+            await self._requests.take(1)
+            share = await self._tokens.take(allowed.estimate)
+            entry, cost = await self._budget.reserve(most), most
+            try:
                 reply = await self._post(body)
-            if reply.usage is not None:
-                share.amount, cost = sum(reply.usage), self._price.of(*reply.usage)
-            return reply, cost
-        except Failed as failed:
-            cost = bound if failed.billed else 0.0
-            raise
-        finally:
-            await self._budget.settle(bound, cost)
+                cost = self._price.of(*allowed.billed(reply))
+            except Failed as failed:
+                cost = most if failed.billed else 0.0
+                raise
+            finally:  # a call that is cancelled has been sent
+                await self._budget.settle(entry, cost)
+        self._doubt(allowed, reply)
+        tokens = allowed.taken(reply)
+        share.amount = sum(tokens) or allowed.estimate
+        said = cut_turn(_joined(reply.text)).strip()
+        return Completion(_after(opening, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
         try:
             async with asyncio.timeout(self._server.timeout_s):
-                text = await self._client.post(self._api.path, cast_to=str, body=body)
-        except (APIStatusError, APIConnectionError, TimeoutError) as error:
+                stream = await self._client.post(
+                    self._api.path, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[Any]
+                )
+                return await receive(stream, self._api, self._server)
+        except (APIError, httpx2.RequestError, ClientError, TimeoutError, TooLong) as error:
             raise failure(error, self._server) from None
-        return read_reply(text, self._api, self._server)
+
+    def _doubt(self, allowed: Allowed, reply: Reply) -> None:
+        """Say once that the server's counts can't be right."""
+        if allowed.doubts(reply.usage) and not self._doubted:
+            self._doubted = True
+            log.warning(f"{self._server.url} reports a usage of no use ({self._server.quote(str(reply.usage))}); "
+                        "such calls count as the most that they may take")
 
 
 def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:
@@ -175,29 +193,27 @@ def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:
     return Server(url, model, key_env, timeout_s, key or NO_KEY)
 
 
-def _check_budget(usd: float, model: str, prices: Mapping[str, Any], unlimited: bool) -> None:
-    if usd < 0:
-        raise ConfigError(f"lm.budget_usd={usd:g} is below 0; give what may be spent, in US dollars, or null")
-    if model not in prices:
-        raise ConfigError(f"lm.budget_usd needs the price of {model}; add +lm.prices.{model}.input=USD and "
-                          f"+lm.prices.{model}.output=USD, per million tokens")
-    if unlimited:
-        raise ConfigError("lm.budget_usd needs a limit on every answer; set lm.max_tokens_key to the server's name for "
-                          "it instead of leaving it out with lm.omit")
+def _check_least(**numbers: tuple[int, int]) -> None:
+    for key, (number, least) in numbers.items():
+        if not number >= least:
+            raise ConfigError(f"lm.{key}={number} is out of its range; give {least} or more")
 
 
-def _price(model: str, prices: Mapping[str, Mapping[str, float]]) -> Price:
-    try:
-        return Price(**{key: float(usd) for key, usd in prices[model].items()}) if model in prices else Price(0.0, 0.0)
-    except (TypeError, ValueError):
-        raise ConfigError(f"lm.prices.{model} is no price; write {{input: USD, output: USD}} per million "
-                          "tokens") from None
+def _check_positive(**numbers: float | None) -> None:
+    for key, number in numbers.items():
+        if number is not None and not 0 < number < math.inf:
+            raise ConfigError(f"lm.{key}={number} is out of its range; give a number above 0")
 
 
 def _backoff(attempt: int) -> float:
     """Seconds: doubled with every attempt, and shortened at random so that those who failed together part."""
     longest = min(_BACKOFF_S * 2.0**attempt, _LONGEST_BACKOFF_S)
     return random.uniform(longest / 2, longest)
+
+
+def _joined(text: str) -> str:
+    """``text`` with the halves of characters joined that stood in two pieces or escapes, and lone ones replaced."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _after(opening: str, said: str) -> str:

@@ -1,4 +1,4 @@
-"""How fast a server may be asked, and for how much money."""
+"""How fast a server may be asked."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-
-from fireact.errors import BudgetError
 
 _WINDOW_S, _POLL_S = 60.0, 1.0
 _SPACING_S = 0.0005
@@ -103,38 +101,3 @@ class Rate:
         while self._shares and self._clock() - self._shares[0].at >= _WINDOW_S:
             self._shares.popleft()
         return sum(share.amount for share in self._shares) + amount - limit if self._shares else 0.0
-
-
-class Budget:
-    """Never more than ``usd`` US dollars: a call sets its highest possible price aside before it is made.
-
-    ``spent`` is what went before.
-    """
-
-    def __init__(self, usd: float, spent: float = 0.0) -> None:
-        self.usd, self.spent = usd, spent
-        self._aside: list[float] = []
-        self._settled = asyncio.Condition()
-
-    async def reserve(self, bound: float) -> None:
-        """Set ``bound`` dollars aside, waiting while only calls that are still under way stand against it.
-
-        Raises:
-            BudgetError: what is spent leaves no room for it.
-        """
-        async with self._settled:
-            await self._settled.wait_for(lambda: not self._fits(bound) or self._fits(bound + sum(self._aside)))
-            if not self._fits(bound):
-                raise BudgetError(f"the next call could cost ${bound:.4f} and ${self.spent:.4f} are spent, which would "
-                                  f"pass lm.budget_usd={self.usd:g}; raise it to go on")
-            self._aside.append(bound)
-
-    async def settle(self, bound: float, cost: float) -> None:
-        """Count what the call really cost in place of what was set aside for it."""
-        self._aside.remove(bound)
-        self.spent += cost
-        async with self._settled:
-            self._settled.notify_all()
-
-    def _fits(self, dollars: float) -> bool:
-        return self.spent + dollars <= self.usd

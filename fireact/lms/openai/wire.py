@@ -11,7 +11,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from aiohttp import ClientConnectorError
-from openai import APIConnectionError, APIStatusError
+from openai import APIConnectionError, APIError, APIStatusError
 
 from fireact.lms.openai.limits import Congested
 from fireact.render import Dialogue, served_messages, served_text
@@ -20,16 +20,19 @@ NO_KEY = "none"  # what servers that want no key are sent, for the client insist
 _LONGEST_WAIT_S = 600.0
 _BUSY = {429, 503, 529}  # 529 is Anthropic's "overloaded"
 _PASSING = {408, 409, 425, 429}  # besides all from 500 on
+# What Python raises over JSON that is none, or of another form.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError)
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
     """One endpoint: its path, how it is given a dialogue (in the plain layout called so, if it takes text), and where
-    the first choice of a reply holds the text."""
+    the first choice of a reply holds the text, and that of a stream's chunk its piece."""
 
     path: str
     prompt: Callable[[Dialogue, str], dict[str, Any]]
     text: Callable[[Any], Any]
+    piece: Callable[[Any], Any]
 
 
 APIS = {
@@ -37,11 +40,13 @@ APIS = {
         "/chat/completions",
         lambda dialogue, _: {"messages": served_messages(dialogue)},
         lambda choice: choice["message"]["content"],
+        lambda choice: (choice.get("delta") or {}).get("content"),
     ),
     "completions": Api(
         "/completions",
         lambda dialogue, layout: {"prompt": served_text(dialogue, "react" if dialogue.few_shot else layout)},
         lambda choice: choice["text"],
+        lambda choice: choice.get("text"),
     ),
 }
 
@@ -65,10 +70,16 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said; ``usage`` is (prompt tokens, completion tokens), or None where the server doesn't tell."""
+    """What the model said.
+
+    ``usage`` is what the server says it took, as it says it. Of a stream, ``pieces`` counts those that held text, and
+    ``whole`` is False if it was closed before its end.
+    """
 
     text: str
-    usage: tuple[int, int] | None
+    usage: Any = None
+    pieces: int = 0
+    whole: bool = True
 
 
 class Failed(Exception):
@@ -91,6 +102,10 @@ class Failed(Exception):
         self.retry, self.wait_s, self.billed, self.hopeless = retry, wait_s, billed, hopeless
 
 
+class TooLong(Exception):
+    """A reply that no model's answer needs."""
+
+
 class Overloaded(Failed, Congested):
     """The server is too busy, or says that we ask too often."""
 
@@ -103,26 +118,31 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
     """
     try:
         reply = json.loads(body)
-        text = api.text(reply["choices"][0])
-        usage = reply.get("usage") or {}
-        known = usage.get("prompt_tokens") is not None and usage.get("completion_tokens") is not None
-        tokens = (int(usage["prompt_tokens"]), int(usage["completion_tokens"])) if known else None
-        return Reply(str(text or ""), tokens)
-    except (ValueError, LookupError, TypeError, AttributeError):
-        said = server.quote(body)
-        raise Failed(f"{server.url} does not answer as an OpenAI-compatible server ({said!r}); check lm.base_url and "
-                     "lm.api", billed=True) from None
+        return Reply(str(api.text(reply["choices"][0]) or ""), reply.get("usage"))
+    except UNREADABLE:
+        raise not_compatible(server, body) from None
 
 
-def failure(error: APIConnectionError | APIStatusError | TimeoutError, server: Server) -> Failed:
+def not_compatible(server: Server, said: str) -> Failed:
+    """A reply that is none of the API's."""
+    return Failed(f"{server.url} does not answer as an OpenAI-compatible server ({server.quote(said)!r}); check "
+                  "lm.base_url and lm.api", billed=True)
+
+
+def failure(error: Exception, server: Server) -> Failed:
     """What went wrong, in the user's words."""
     if isinstance(error, APIStatusError):
         return _refusal(error, server)
     if isinstance(error, TimeoutError):
         return Overloaded(f"{server.url} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
                           "lm.concurrency", billed=True)
+    if isinstance(error, TooLong):
+        return Failed(f"{server.url} answers without end; check lm.base_url", retry=False, billed=True)
     if _never_connected(error):
         return Failed(f"no server answers at {server.url}; start it or set lm.base_url", hopeless=True)
+    if isinstance(error, APIError) and not isinstance(error, APIConnectionError):  # an error in place of a piece
+        return Failed(f"{server.url} breaks off ({server.quote(error.message)}); look into the server's log",
+                      billed=True)
     return Failed(f"{server.url} drops the connection; look into the server's log", billed=True)
 
 
@@ -139,7 +159,7 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     if status == 404:
         return Failed(f"{url} has no model {server.model} (HTTP 404); set lm.model to one it serves, and lm.base_url "
                       "to where its API begins, mostly /v1", retry=False, hopeless=True)
-    if error.code == "insufficient_quota":
+    if status == 402 or error.code == "insufficient_quota":
         return Failed(f"{url} says that the quota is used up (HTTP {status}); add credit there or set "
                       f"{server.key_env} to another account's key", retry=False, hopeless=True)
     said = f"HTTP {status}: {server.quote(_message(error.body))}"
@@ -150,7 +170,9 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     if wait_s is not None and wait_s > _LONGEST_WAIT_S:
         return Overloaded(f"{url} wants to be left alone for {wait_s:.0f} s ({said}); try again then", retry=False)
     kind = Overloaded if status in _BUSY else Failed
-    return kind(f"{url} is not able to answer ({said}); lower lm.concurrency or try again later", wait_s=wait_s)
+    # Who is busy has not begun; any other fault of the server's may have come after the work.
+    return kind(f"{url} is not able to answer ({said}); lower lm.concurrency or try again later", wait_s=wait_s,
+                billed=status >= 500 and status not in _BUSY)
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
@@ -163,7 +185,7 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
         return max(seconds, 0.0) if math.isfinite(seconds) else None
     try:
         return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
-    except (KeyError, ValueError):
+    except (KeyError, ValueError, OverflowError):
         return None
 
 

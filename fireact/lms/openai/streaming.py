@@ -1,0 +1,69 @@
+"""A reply as it comes in: piece by piece and closed where the turn ends, or in one piece; never longer than a bound."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx2  # what the openai client speaks HTTP with
+from openai import AsyncStream
+
+from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, TooLong, not_compatible, read_reply
+from fireact.render import turn_is_over
+
+_LONGEST = 16 * 2**20  # bytes; 32,000 tokens of a stream with its JSON are fewer
+
+
+async def bound(response: httpx2.Response) -> None:
+    """Let no reply be read beyond ``_LONGEST``; a response hook of the client's."""
+    assert isinstance(response.stream, httpx2.AsyncByteStream)
+    response.stream = _Bounded(response.stream)
+
+
+class _Bounded(httpx2.AsyncByteStream):
+    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        size = 0
+        async for chunk in self._stream:
+            size += len(chunk)
+            if size > _LONGEST:
+                raise TooLong
+            yield chunk
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+async def receive(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
+    """What the server says, whether it streams or not; the connection is closed as soon as the turn is over.
+
+    Raises:
+        Failed: this is no reply of that endpoint.
+    """
+    async with stream:
+        response = stream.response
+        if "text/event-stream" not in response.headers.get("content-type", ""):
+            await response.aread()
+            return read_reply(response.text, api, server)
+        try:
+            return await _pieces(stream, api, server)
+        except UNREADABLE as error:
+            raise not_compatible(server, getattr(error, "doc", str(error))) from None
+
+
+async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
+    text, pieces, usage, ended = "", 0, None, False
+    async for chunk in stream:
+        usage = chunk.get("usage") or usage
+        firsts = [choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0]
+        choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
+        piece = api.piece(choice) or ""
+        text, pieces = text + piece, pieces + bool(piece)
+        ended = ended or choice.get("finish_reason") is not None
+        if not ended and turn_is_over(text):
+            return Reply(text, usage, pieces, whole=False)
+    if not ended:
+        raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)
+    return Reply(text, usage, pieces)
