@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Protocol
 
@@ -16,7 +18,8 @@ import numpy as np
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
 from fireact.search.base import NOTHING
-from fireact.search.mapped import open_mapped
+from fireact.search.mapped import Lines, open_mapped, place_of
+from fireact.search.postings import Postings
 
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
@@ -26,15 +29,35 @@ _QUALIFIER = re.compile(r" \([^)]*\)$")  # "Mercury (planet)" is named by a text
 
 
 class Corpus(Protocol):
-    """Anything with a name and documents; every task with a corpus is one."""
+    """Anything with a name and documents; every task with a corpus is one.
+
+    One whose documents are not always the same for its name also has a ``corpus_name``.
+    """
 
     name: str
 
     def documents(self) -> Iterable[Document]: ...
 
 
+class Index(Protocol):
+    """Finds the best of a sequence of documents."""
+
+    def best(self, terms: Sequence[str], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the ``count`` best documents, fewer where fewer score above 0, and their scores; both (C,)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Mapped:
+    """Documents and index of a corpus on disk."""
+
+    name: str
+    documents: Lines
+    index: Postings
+
+
 class BM25:
-    """Searches ``corpus``: an object with documents, or the path of a JSONL file whose rows have a title and a text.
+    """Searches ``corpus``: an object with documents, one on disk, or the path of a JSONL file of titles and texts.
 
     ``k`` is how many documents an answer quotes, ``words`` the most words it quotes of each, ``title_weight`` how many
     times a title counts as part of its text. The index is built at the first search; that of a file is kept below
@@ -48,7 +71,7 @@ class BM25:
 
     def __init__(
         self,
-        corpus: Corpus | str | Path | None,
+        corpus: Corpus | Mapped | str | Path | None,
         k: int = 1,
         words: int = 40,
         title_weight: int = 2,
@@ -57,21 +80,21 @@ class BM25:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")
         self._k, self._words, self._title_weight = k, words, title_weight
-        if not isinstance(corpus, str | Path):
-            corpus_name, self._source = corpus.name, lambda: list(corpus.documents())
-        elif cache_dir is None:
+        if isinstance(corpus, str | Path) and cache_dir is not None:
+            corpus = mapped_file(_existing(Path(corpus)), Path(cache_dir), title_weight)
+        if isinstance(corpus, Mapped):
+            corpus_name, self._documents, self._index = corpus.name, corpus.documents, corpus.index
+        elif isinstance(corpus, str | Path):
             documents = list(read_documents(Path(corpus)))
             corpus_name, self._source = Path(corpus).stem, lambda: documents
         else:
-            corpus_name = _existing(Path(corpus)).stem
-            self._documents, self._index = open_mapped(
-                Path(corpus), Path(cache_dir), f"title_weight={title_weight}", _document, self._indexed
-            )
+            corpus_name = getattr(corpus, "corpus_name", corpus.name)
+            self._source = lambda: list(corpus.documents())
         self.name = f"bm25[{corpus_name}] k={k}"
 
     async def search(self, query: str) -> str:
         """See ``SearchTool``. Documents of equal score come in the order of the corpus."""
-        terms = _terms(query)
+        (terms,) = _terms_of([query])
         found = self._best(terms) if terms else []
         return " ".join(snippet(document, terms, self._words) for document in found) or NOTHING
 
@@ -83,23 +106,55 @@ class BM25:
         return self._source()
 
     @cached_property
-    def _index(self) -> bm25s.BM25:
-        return self._indexed(self._documents)
-
-    def _indexed(self, documents: Iterable[Document]) -> bm25s.BM25:
-        index = bm25s.BM25()
-        texts = [f"{(document.title + ' ') * self._title_weight}{document.text}" for document in documents]
-        index.index(bm25s.tokenize(texts, stopwords="en", show_progress=False), show_progress=False)
-        return index
+    def _index(self) -> Index:
+        return _InMemory([text_of(document, self._title_weight) for document in self._documents])
 
     def _best(self, terms: Sequence[str]) -> list[Document]:
         """The k best documents: BM25, raised for titles that are much like the query."""
+        top, scores = self._index.best(terms, _CANDIDATES * self._k)
+        documents = [self._documents[i] for i in top.tolist()]
+        titles = _terms_of([document.title for document in documents])
+        raised = [score * (1 + _overlap(set(terms), set(title))) for score, title in zip(scores, titles, strict=True)]
+        ranked = sorted(range(len(documents)), key=lambda at: (-raised[at], top[at]))
+        return [documents[at] for at in ranked[: self._k]]
+
+
+class _InMemory:
+    """The index of a corpus that fits into memory."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._index, tokens = bm25s.BM25(), bm25s.tokenize(texts, stopwords="en", show_progress=False)
+        self._has_words = bool(tokens.vocab)  # bm25s can't index a corpus without any
+        if self._has_words:
+            self._index.index(tokens, show_progress=False)
+
+    def best(self, terms: Sequence[str], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Index``."""
+        if not self._has_words:
+            return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
         scores = self._index.get_scores(list(terms))
-        count = min(_CANDIDATES * self._k, len(scores))
-        top = [int(i) for i in np.argpartition(-scores, count - 1)[:count] if scores[i] > 0]
-        wanted = set(terms)
-        ranked = sorted(top, key=lambda i: (-scores[i] * (1 + _overlap(wanted, self._documents[i].title)), i))
-        return [self._documents[i] for i in ranked[: self._k]]
+        count = min(count, len(scores))
+        top = np.argpartition(-scores, count - 1)[:count]
+        top = top[scores[top] > 0]
+        return top, scores[top]
+
+
+def text_of(document: Document, title_weight: int) -> str:
+    """What is indexed of a document: its title, as often as it counts, and its text."""
+    return f"{(document.title + ' ') * title_weight}{document.text}"
+
+
+def mapped_file(path: Path, cache_dir: Path, title_weight: int) -> Mapped:
+    """The corpus of a JSONL file, indexed below ``cache_dir``: made once for every content and title weight.
+
+    Raises:
+        DataError: a row is malformed.
+        StorageError: ``cache_dir`` can't be written.
+    """
+    with path.open("rb") as file:
+        content = hashlib.file_digest(file, "sha256").hexdigest()
+    place = place_of(cache_dir, content, f"title_weight={title_weight}")
+    return Mapped(path.stem, *open_mapped(place, path, parse_document, partial(text_of, title_weight=title_weight)))
 
 
 def read_documents(path: Path) -> Iterator[Document]:
@@ -108,9 +163,10 @@ def read_documents(path: Path) -> Iterator[Document]:
     Raises:
         DataError: the file is missing, empty or malformed.
     """
-    with _existing(path).open(encoding="utf-8") as lines:
+    with _existing(path).open("rb") as lines:
         for number, line in enumerate(lines, start=1):
-            yield _document(line, f"{path}, line {number}")
+            if line.strip():
+                yield parse_document(line, f"{path}, line {number}")
 
 
 def _existing(path: Path) -> Path:
@@ -122,7 +178,12 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _document(line: str, where: str) -> Document:
+def parse_document(line: bytes, where: str) -> Document:
+    """The document of a JSON line (UTF-8, a byte order mark before it or not); ``where`` is its place, for an error.
+
+    Raises:
+        DataError: the line is not of the form.
+    """
     try:
         row = json.loads(line)
     except ValueError:
@@ -137,7 +198,8 @@ def snippet(document: Document, terms: Sequence[str], words: int) -> str:
     sentences = _SENTENCE_END.split(" ".join(document.text.split()))
     passages = [_passage(sentences, start, words) for start in range(len(sentences))]
     wanted = set(terms)
-    best = max(passages, key=lambda text: len(wanted & set(_terms(text))))  # the first of equals
+    hits = [len(wanted & set(found)) for found in _terms_of(passages)]
+    best = passages[hits.index(max(hits))]  # the first of equals
     named = _QUALIFIER.sub("", document.title).lower() in best.lower()
     return best if named else f"{document.title}: {best}"
 
@@ -152,13 +214,12 @@ def _passage(sentences: Sequence[str], start: int, words: int) -> str:
     return " ".join(taken) if len(taken) <= words else " ".join(taken[:words]) + " …"
 
 
-def _overlap(wanted: set[str], title: str) -> float:
+def _overlap(wanted: set[str], title: set[str]) -> float:
     """F1 of query terms and title terms, in 0…1."""
-    terms = set(_terms(title))
-    return 2 * len(wanted & terms) / (len(wanted) + len(terms))
+    return 2 * len(wanted & title) / (len(wanted) + len(title))
 
 
-def _terms(text: str) -> list[str]:
-    """The words that the index would hold of a text."""
-    (terms,) = bm25s.tokenize(text, stopwords="en", return_ids=False, show_progress=False)
+def _terms_of(texts: list[str]) -> list[list[str]]:
+    """The words that the index would hold of each text."""
+    terms: list[list[str]] = bm25s.tokenize(texts, stopwords="en", return_ids=False, show_progress=False)
     return terms
