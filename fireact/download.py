@@ -66,6 +66,11 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
     return _from_network(name, known, file)
 
 
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    return str(pooch.file_hash(str(file)))
+
+
 def check(name: str, file: Path, remedy: str = "download it again") -> Path:
     """``file``, which is to be the public file ``name``.
 
@@ -73,7 +78,7 @@ def check(name: str, file: Path, remedy: str = "download it again") -> Path:
         DataError: it has another size or SHA-256.
     """
     known = check_size(name, file, remedy)
-    if known.sha256 is not None and pooch.file_hash(str(file)) != known.sha256:
+    if known.sha256 is not None and sha256_of(file) != known.sha256:
         raise DataError(f"{file} is not the published file (its SHA-256 is not {known.sha256}); {remedy}")
     return file
 
@@ -141,7 +146,7 @@ def _address(known: PublicFile) -> str | None:
 def _is(file: Path, known: PublicFile) -> bool:
     if not file.is_file() or known.size not in (None, file.stat().st_size):
         return False
-    return known.sha256 is None or pooch.file_hash(str(file)) == known.sha256
+    return known.sha256 is None or sha256_of(file) == known.sha256
 
 
 def _from_hub(name: str, known: PublicFile, file: Path) -> Path:

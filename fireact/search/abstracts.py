@@ -12,7 +12,8 @@ from pathlib import Path
 
 from fireact import download
 from fireact.errors import ConfigError, StorageError
-from fireact.search.bm25 import BM25, Mapped, parse_document, text_of
+from fireact.search.bm25 import BM25, parse_document
+from fireact.search.corpora import Mapped, text_of
 from fireact.search.mapped import open_mapped, place_of
 from fireact.search.shards import Archive, Folder, write_corpus
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property, partial
+from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
@@ -18,25 +16,13 @@ import numpy as np
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
 from fireact.search.base import NOTHING
-from fireact.search.mapped import Lines, open_mapped, place_of
-from fireact.search.postings import Postings
+from fireact.search.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
 
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 
 _QUALIFIER = re.compile(r" \([^)]*\)$")  # "Mercury (planet)" is named by a text about Mercury
-
-
-class Corpus(Protocol):
-    """Anything with a name and documents; every task with a corpus is one.
-
-    One whose documents are not always the same for its name also has a ``corpus_name``.
-    """
-
-    name: str
-
-    def documents(self) -> Iterable[Document]: ...
 
 
 class Index(Protocol):
@@ -47,21 +33,12 @@ class Index(Protocol):
         ...
 
 
-@dataclass(frozen=True)
-class Mapped:
-    """Documents and index of a corpus on disk."""
-
-    name: str
-    documents: Lines
-    index: Postings
-
-
 class BM25:
     """Searches ``corpus``: an object with documents, one on disk, or the path of a JSONL file of titles and texts.
 
     ``k`` is how many documents an answer quotes, ``words`` the most words it quotes of each, ``title_weight`` how many
-    times a title counts as part of its text. The index is built at the first search; that of a file is kept below
-    ``cache_dir``, if one is given, and mapped from there, so that neither it nor the documents take memory.
+    times a title counts as part of its text. The index is built at the first search; that of a file or a shared corpus
+    is kept below ``cache_dir``, if one is given, and mapped from there: neither it nor the documents take memory.
 
     Raises:
         ConfigError: there is no corpus.
@@ -80,15 +57,15 @@ class BM25:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")
         self._k, self._words, self._title_weight = k, words, title_weight
-        if isinstance(corpus, str | Path) and cache_dir is not None:
-            corpus = mapped_file(_existing(Path(corpus)), Path(cache_dir), title_weight)
+        if cache_dir is not None and not isinstance(corpus, Mapped):
+            corpus = _kept(corpus, Path(cache_dir), title_weight)
         if isinstance(corpus, Mapped):
             corpus_name, self._documents, self._index = corpus.name, corpus.documents, corpus.index
         elif isinstance(corpus, str | Path):
             documents = list(read_documents(Path(corpus)))
             corpus_name, self._source = Path(corpus).stem, lambda: documents
         else:
-            corpus_name = getattr(corpus, "corpus_name", corpus.name)
+            corpus_name = corpus.corpus_name if isinstance(corpus, SharedCorpus) else corpus.name
             self._source = lambda: list(corpus.documents())
         self.name = f"bm25[{corpus_name}] k={k}"
 
@@ -139,22 +116,13 @@ class _InMemory:
         return top, scores[top]
 
 
-def text_of(document: Document, title_weight: int) -> str:
-    """What is indexed of a document: its title, as often as it counts, and its text."""
-    return f"{(document.title + ' ') * title_weight}{document.text}"
-
-
-def mapped_file(path: Path, cache_dir: Path, title_weight: int) -> Mapped:
-    """The corpus of a JSONL file, indexed below ``cache_dir``: made once for every content and title weight.
-
-    Raises:
-        DataError: a row is malformed.
-        StorageError: ``cache_dir`` can't be written.
-    """
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    place = place_of(cache_dir, content, f"title_weight={title_weight}")
-    return Mapped(path.stem, *open_mapped(place, path, parse_document, partial(text_of, title_weight=title_weight)))
+def _kept(corpus: Corpus | str | Path, cache_dir: Path, title_weight: int) -> Corpus | Mapped:
+    """The corpus on disk, if it is one to be kept there."""
+    if isinstance(corpus, str | Path):
+        return mapped_file(_existing(Path(corpus)), cache_dir, title_weight, parse_document)
+    if isinstance(corpus, SharedCorpus) and (digest := corpus.corpus_digest()):
+        return mapped_corpus(corpus, digest, cache_dir, title_weight, parse_document)
+    return corpus
 
 
 def read_documents(path: Path) -> Iterator[Document]:

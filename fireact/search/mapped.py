@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -58,6 +59,12 @@ class Lines(Sequence[Document]):
         with self._path.open("rb") as file:
             file.seek(int(self._starts[at]))
             return self._parse(file.readline(), f"{self._path}, document {at + 1}")
+
+
+def line_of(document: Document) -> bytes:
+    """A document as a line of JSON; a lone surrogate, which UTF-8 can't hold, becomes its escape."""
+    row = json.dumps({"title": document.title, "text": document.text}, ensure_ascii=False)
+    return f"{row}\n".encode(errors="backslashreplace")
 
 
 def place_of(folder: Path, content: str, key: str) -> Path:

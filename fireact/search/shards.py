@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from fireact.errors import DataError
+from fireact.records import Document
+from fireact.search.mapped import line_of
 from fireact.search.watching import Watch
 
 _PATTERN = "**/*.bz2"
@@ -121,4 +123,4 @@ def _lines(shard: Shard, source: Path) -> Iterator[bytes]:
             case _:
                 raise DataError(f'{source}, shard {shard.name}, line {number}: expected a JSON object like '
                                 '{"title": "…", "text": ["…"]}; download it again')
-        yield (json.dumps({"title": title, "text": text}, ensure_ascii=False) + "\n").encode(errors="backslashreplace")
+        yield line_of(Document(title, text))

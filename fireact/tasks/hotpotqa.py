@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fireact.download import Need, fetch, need
+from fireact.download import Need, fetch, need, sha256_of
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document, Question
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
@@ -75,6 +76,16 @@ class HotpotQA(QuestionFile):
             return self.name
         return Path(self._path).stem if self._path else f"{self.name}_{self._split}"
 
+    def corpus_digest(self) -> str | None:
+        """What the paragraphs depend on; None for the few of ``distractor300``.
+
+        Raises:
+            DataError: a file can't be had, or holds the paragraphs of another set.
+        """
+        if self._selection == "distractor300":
+            return None
+        return " ".join(map(sha256_of, self._paragraph_paths))
+
     def files(self) -> list[Need]:
         """The public files that ``questions`` reads."""
         return [need(name, self._cache_dir) for name in self._question_files()]
@@ -106,9 +117,7 @@ class HotpotQA(QuestionFile):
         """
         if self._selection == "distractor300":
             return [Document(row["title"], row["text"]) for row in self._lines(_300[1])]
-        paths = [fetch(name, self._cache_dir) for name in self._paragraph_files()] or [Path(str(self._path))]
-        self._check_set(paths)
-        found = read_paragraphs(paths)
+        found = read_paragraphs(self._paragraph_paths)
         print(f"{self.corpus_name}: {len(found.documents):,} paragraphs; left out are {found.repeated:,} repeated ones "
               f"and {found.differing:,} whose title has another text already", flush=True)
         return found.documents
@@ -124,6 +133,12 @@ class HotpotQA(QuestionFile):
         if self._selection == "distractor300":
             return _300[1:]
         return () if self._path else _DISTRACTOR[self._split]
+
+    @cached_property
+    def _paragraph_paths(self) -> list[Path]:
+        paths = [fetch(name, self._cache_dir) for name in self._paragraph_files()] or [Path(str(self._path))]
+        self._check_set(paths)
+        return paths
 
     def _check_set(self, paths: Sequence[Path]) -> None:
         """Questions and paragraphs of dev come from two files, matched by the questions' texts."""

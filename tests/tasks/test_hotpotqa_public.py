@@ -106,9 +106,22 @@ def test_a_file_of_the_distractor_setting_as_path(cache: Path, write: object) ->
 
 
 def test_a_search_names_the_set_and_answers_from_it(cache: Path) -> None:
-    tool = BM25(task(cache))
-    assert tool.name == "bm25[hotpotqa_dev] k=1"
-    assert asyncio.run(tool.search("Ann Orr")) == "Ann Orr was an engineer. She was born in Millbeck."
+    for cache_dir in (None, cache / "bm25", cache / "bm25"):  # in memory; made on disk; found there
+        tool = BM25(task(cache), cache_dir=cache_dir)
+        assert tool.name == "bm25[hotpotqa_dev] k=1"
+        assert asyncio.run(tool.search("Ann Orr")) == "Ann Orr was an engineer. She was born in Millbeck."
+
+
+def test_an_index_is_shared_by_the_tasks_of_one_set(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    BM25(task(cache), cache_dir=cache / "bm25")
+    with monkeypatch.context() as patch:
+        patch.setattr(hotpotqa, "read_paragraphs", None)
+        BM25(task(cache, questions="dev", limit=1), cache_dir=cache / "bm25")
+        BM25(task(cache, path=str(cache / PARQUET)), cache_dir=cache / "bm25")
+    other = write_json(cache / "other.json", [row("Who?", "I", ARCH)])
+    BM25(task(cache, questions="dev", path=str(other)), cache_dir=cache / "bm25")
+    with pytest.raises(DataError, match="2 of the 2 questions asked are not in"):  # an index or not
+        BM25(task(cache, path=str(other)), cache_dir=cache / "bm25")
 
 
 def test_what_it_needs_is_said_without_a_download(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -141,8 +154,8 @@ def test_a_question_or_two_without_paragraphs_are_counted(
     path = write_json(cache / "most.json", ROWS[1:])
     assert len(list(task(cache, path=str(path)).documents())) == 3
     said = capsys.readouterr().out.splitlines()[0]
-    assert said == (f"1 of the 2 questions asked are not in {path}, as “Where was the builder of Long Arch born?”: their "
-                    "paragraphs may not be in the corpus")
+    assert said == (f"1 of the 2 questions asked are not in {path}, as “Where was the builder of Long Arch born?”: "
+                    "their paragraphs may not be in the corpus")
 
 
 def broken(change: dict[str, object]) -> list[Row]:
