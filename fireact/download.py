@@ -1,154 +1,220 @@
-"""Public data files, each pinned by its SHA-256: from a local mirror, or from where they were published."""
+"""Public data files, each pinned by its SHA-256: from a local mirror, the hub's cache, or where they were published."""
 
 from __future__ import annotations
 
 import difflib
 import os
+import shutil
 import tarfile
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
+import httpx
 import pooch
+from huggingface_hub import errors, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from fireact.errors import DataError
+from fireact.registry import REGISTRY, PublicFile
 
 MIRROR = "FIREACT_DATA"
-_REPOSITORY = "https://raw.githubusercontent.com/anchen1011/FireAct/94c6189"
-_RELEASED_RUN = "hotpotqa_dev_0_500_ft_gpt-3.5-turbo-0613_princeton-nlp__7woQRsdi_0.0_2023-09-21-16-19-51.json"
-_MMLU = "mmlu/data.tar"
+_WORTH_A_BAR = 50 * 2**20  # bytes
 
-# name in the mirror: (path in the released repository or whole address, None where only a mirror has the file; SHA-256)
-_FILES: dict[str, tuple[str | None, str]] = {
-    "fireact/alpaca_format/hotpotqa.json": (
-        "data/finetune/alpaca_format/hotpotqa.json",
-        "99d425102451935e30a9c4419643003e4065cc2a10f61ad2cca815922a7b65c8",
-    ),
-    "fireact/alpaca_format/hotpotqa_multimethod.json": (
-        "data/finetune/alpaca_format/hotpotqa_multimethod.json",
-        "a478eef47c6ee5fd8ef0716cbc07d0e24cbcd27e8b669d3de787267858d32836",
-    ),
-    "fireact/alpaca_format/multitask.json": (
-        "data/finetune/alpaca_format/multitask.json",
-        "1a03d1034618ca81bbe8ff216272464f9185b1c2cc0e55c8a26b8aabf61e2839",
-    ),
-    "fireact/alpaca_format/multitask_multimethod.json": (
-        "data/finetune/alpaca_format/multitask_multimethod.json",
-        "753a05e4e85b9fed41edc0d8cebc0e2fdf7207777ce34edc320b3fd5ac97795f",
-    ),
-    "fireact/gpt_format/hotpotqa.jsonl": (
-        "data/finetune/gpt_format/hotpotqa.jsonl",
-        "f4725dad6170c2f291dac66ab442e7a8de7fd89755faedb346041059ff1b8aed",
-    ),
-    "fireact/gpt_format/hotpotqa_multimethod.jsonl": (
-        "data/finetune/gpt_format/hotpotqa_multimethod.jsonl",
-        "2220b96cceb289d722f152c4f3f0681e87b9ff61e7c96742ad9fe17fb87ced14",
-    ),
-    "fireact/gpt_format/multitask.jsonl": (
-        "data/finetune/gpt_format/multitask.jsonl",
-        "0c67c4c9a2ed54b1e93600c9768cbbf4825707304a69297cb0a4330acca52286",
-    ),
-    "fireact/gpt_format/multitask_multimethod.jsonl": (
-        "data/finetune/gpt_format/multitask_multimethod.jsonl",
-        "1d17110aac595812e0c21ffd8159da9609b776994a8016d3fa57e4190f98934b",
-    ),
-    f"fireact/trajs/{_RELEASED_RUN}": (
-        f"trajs/{_RELEASED_RUN}",
-        "17cfd4634c10446cc662827a6014c214705cf0c099db6efe423f6e8027a4ed6e",
-    ),
-    "hotpotqa/dev.json": (
-        "data/hotpotqa/dev.json",
-        "05001dcdeb2b2b2243a88f23daaf8de9237494cd387e13bc25854d3e031101d3",
-    ),
-    "hotpotqa/hotpot_train_v1.1.json": (
-        "http://curtis.ml.cmu.edu/datasets/hotpot/hotpot_train_v1.1.json",
-        "26650cf50234ef5fb2e664ed70bbecdfd87815e6bffc257e068efea5cf7cd316",
-    ),
-    "hotpotqa/questions_300.jsonl": (None, "b496a59aaa455d7d33724fb1f94b8ad66649e26d897ea34ee13705473e36f6d5"),
-    "hotpotqa/paragraphs.jsonl": (None, "76b6947da346eef628027b07a026b7fae4136e5d2b75097e336b27a48d186965"),
-    "bamboogle/test.csv": (
-        "data/bamboogle/test.csv",
-        "b55aae3490787efac7e17cd2be4a79f2359885ad346b3bbc0cc335b02ed44cc4",
-    ),
-    "strategyqa/strategyqa_dev.json": (
-        "data/strategyqa/strategyqa_dev.json",
-        "0d94842ffb022db8fd5ecd2168b785d5cf67f6faf64f665476bad544a3eb9dde",
-    ),
-    "strategyqa/strategyqa_train_filtered.json": (
-        None,
-        "5c207a051a4753c930f446591d232520b7db854b19c9da873650643bb03b0362",
-    ),
-    _MMLU: (
-        "https://people.eecs.berkeley.edu/~hendrycks/data.tar",
-        "bec563ba4bac1d6aaf04141cd7d1605d7a5ca833e38f994051e818489592989b",
-    ),
-}
-# The members of that archive, in the format of sha256sum; a mirror holds them unpacked.
-_MEMBERS = {
-    name: sha256
-    for sha256, name in map(str.split, Path(__file__).with_name("mmlu.sha256").read_text(encoding="utf-8").splitlines())
-}
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """A public file that a run will read.
+
+    Attributes:
+        name: as ``fetch`` takes it; of an archive, where its members are wanted and not there yet.
+        path: where it lies on this machine; None if it has to be downloaded first.
+        size: of the download in bytes, where known.
+        source: the address that it comes from; None where only a mirror has it, so that it can't be had here.
+    """
+
+    name: str
+    path: Path | None
+    size: int | None
+    source: str | None
 
 
 def names(head: str) -> list[str]:
     """The names of all files known here that begin with ``head``."""
-    return [name for name in (*_FILES, *_MEMBERS) if name.startswith(head)]
+    return [name for name in REGISTRY if name.startswith(head)]
 
 
 def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
-    """A checked local copy of the public file ``name`` (a path of the mirror's layout).
+    """A checked local copy of the public file ``name``, a path of the mirror's layout.
 
-    A file of the mirror is used where it lies; a download is kept under ``cache_dir`` and made once.
+    It is used where it lies: below the mirror, below ``cache_dir``, or in the hub's own cache. What lies nowhere is
+    downloaded once; the hub's settings (``HF_HOME``, ``HF_ENDPOINT``, ``HF_HUB_OFFLINE``, its token) hold here too.
 
     Raises:
         DataError: the name is unknown, the file can't be had, or its content is not what its authors published.
     """
-    if name not in _FILES and name not in _MEMBERS:
+    file, mirror, known = Path(cache_dir, name), _mirrored(name), _known(name)
+    if mirror is not None:
+        return check(name, mirror, "copy it afresh")
+    if known.sha256 is not None and _is(file, known):
+        return file
+    if known.hub:
+        return _from_hub(name, known, file)
+    if known.archive:
+        return _from_archive(name, known, Path(cache_dir))
+    return _from_network(name, known, file)
+
+
+def sha256_of(file: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal digits."""
+    return str(pooch.file_hash(str(file)))
+
+
+def check(name: str, file: Path, remedy: str = "download it again") -> Path:
+    """``file``, which is to be the public file ``name``.
+
+    Raises:
+        DataError: it has another size or SHA-256.
+    """
+    known = check_size(name, file, remedy)
+    if known.sha256 is not None and sha256_of(file) != known.sha256:
+        raise DataError(f"{file} is not the published file (its SHA-256 is not {known.sha256}); {remedy}")
+    return file
+
+
+def check_size(name: str, file: Path, remedy: str = "download it again") -> PublicFile:
+    """What is known of the public file ``name``; ``file``, which is to be it, has its size.
+
+    Raises:
+        DataError: it has another size.
+    """
+    known, size = _known(name), file.stat().st_size
+    if known.size not in (None, size):
+        raise DataError(f"{file} is not the published file (it has {size:,} bytes, not {known.size:,}); {remedy}")
+    return known
+
+
+def need(name: str, cache_dir: str | Path = ".cache/data") -> Need:
+    """What ``fetch`` would use or download; looks for files and reads none, so that it takes no time.
+
+    Raises:
+        DataError: the name is unknown, or the mirror is no folder.
+    """
+    known, found = _known(name), _mirrored(name) or _there(name, _known(name), cache_dir)
+    if found is None and known.archive:
+        return need(known.archive[0], cache_dir)
+    return Need(name, found, known.size, _address(known))
+
+
+def _known(name: str) -> PublicFile:
+    if name not in REGISTRY:
         close = difflib.get_close_matches(name, names(""), n=3, cutoff=0)
         raise DataError(f"{name!r} is not a public file known here; the nearest are {', '.join(close)}")
-    path, sha256 = _FILES.get(name) or (_MMLU, _MEMBERS[name])
-    if mirror := os.environ.get(MIRROR):
-        return _from_mirror(Path(mirror) / name, sha256)
-    if path is None:
-        raise DataError(f"{name} comes only with a local mirror; set {MIRROR} to the folder that holds it")
-    if name in _MEMBERS:
-        return _from_archive(name, sha256, Path(cache_dir))
-    url = path if "://" in path else f"{_REPOSITORY}/{path}"
-    return _from_network(name, url, sha256, Path(cache_dir))
+    return REGISTRY[name]
 
 
-def _from_mirror(file: Path, sha256: str) -> Path:
-    if not file.is_file():
-        raise DataError(f"{file} is missing; {MIRROR} must name a folder of the mirror's layout (unset it to download)")
-    if not _is(file, sha256):
-        raise DataError(f"{file} is not the published file (its SHA-256 differs from {sha256[:12]}…); copy it afresh")
-    return file
+def _mirrored(name: str) -> Path | None:
+    """The mirror's file, if there is a mirror and it has one."""
+    mirror = os.environ.get(MIRROR)
+    if not mirror:
+        return None
+    if not Path(mirror).is_dir():
+        raise DataError(f"{MIRROR}={mirror} is not a folder; name the folder of your copies, or unset it to download")
+    file = Path(mirror, name)
+    return file if file.is_file() else None
 
 
-def _from_archive(name: str, sha256: str, cache: Path) -> Path:
+def _there(name: str, known: PublicFile, cache_dir: str | Path) -> Path | None:
+    """Where the file lies without a mirror, by its name and size alone."""
+    places = [Path(cache_dir, name)]
+    if known.hub:
+        repository, revision, path = known.hub
+        in_cache = try_to_load_from_cache(repository, path, revision=revision, repo_type="dataset")
+        places += [Path(in_cache)] if isinstance(in_cache, str) else []
+    right = (place for place in places if place.is_file() and known.size in (None, place.stat().st_size))
+    return next(right, None)
+
+
+def _address(known: PublicFile) -> str | None:
+    if known.hub:
+        repository, revision, path = known.hub
+        return str(hf_hub_url(repository, path, repo_type="dataset", revision=revision))
+    return known.url
+
+
+def _is(file: Path, known: PublicFile) -> bool:
+    if not file.is_file() or known.size not in (None, file.stat().st_size):
+        return False
+    return known.sha256 is None or sha256_of(file) == known.sha256
+
+
+def _from_hub(name: str, known: PublicFile, file: Path) -> Path:
+    assert known.hub
+    repository, revision, path = known.hub
+    try:
+        found = Path(hf_hub_download(repository, path, repo_type="dataset", revision=revision))
+    except (OSError, httpx.HTTPError, errors.EntryNotFoundError, errors.XetDownloadError) as error:
+        raise _unreachable(name, known, file, error.__cause__ or error) from None
+    return check(name, found, "remove it to download it again")
+
+
+def _from_archive(name: str, known: PublicFile, cache: Path) -> Path:
     """Unpack all members at once where this one is not there yet, or a kill left it half written."""
-    file = cache / name
-    if not _is(file, sha256):
-        with tarfile.open(fetch(_MMLU, cache)) as archive:
-            for member in archive:
-                member.name = f"mmlu/{member.name.removeprefix('data/')}"
-                if member.name in _MEMBERS:
-                    archive.extract(member, cache, filter="data")
-        if not _is(file, sha256):
-            raise DataError(f"{cache / _MMLU} does not hold the published {name}; remove it to download it again")
-    return file
+    assert known.archive
+    archive, _ = known.archive
+    members = {other.archive: own for own, other in REGISTRY.items()}
+    source = fetch(archive, cache)
+    try:
+        for member, content in _unpacked(source):
+            if own := members.get((archive, member)):
+                _copy(content, cache / own)
+    except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
+        why = type(error).__name__
+        raise DataError(f"{source} can't be unpacked ({why}); remove it to download it again") from None
+    if not _is(cache / name, known):
+        raise DataError(f"{source} does not hold the published {name}; remove it to download it again, or put the file "
+                        f"at {cache / name}")
+    return cache / name
 
 
-def _is(file: Path, sha256: str) -> bool:
-    return file.is_file() and pooch.file_hash(str(file)) == sha256
+def _unpacked(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
+    """The files of a zip or tar archive, by name."""
+    if zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as zipped:
+            for name in zipped.namelist():
+                with zipped.open(name) as content:
+                    yield name, content
+        return
+    with tarfile.open(path) as tar:
+        for member in tar:
+            if (extracted := tar.extractfile(member)) is not None:
+                yield member.name, extracted
 
 
-def _from_network(name: str, url: str, sha256: str, cache: Path) -> Path:
+def _copy(content: IO[bytes], file: Path) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("wb") as out:
+        shutil.copyfileobj(content, out)
+
+
+def _from_network(name: str, known: PublicFile, file: Path) -> Path:
+    if known.url is None:
+        raise DataError(f"{name} comes only with a local mirror; set {MIRROR} to the folder that holds it")
     # pooch announces every download; the caller's own progress says enough
     pooch.get_logger().setLevel("WARNING")
-    file = cache / name
+    sha256 = known.sha256 and f"sha256:{known.sha256}"
+    download = pooch.HTTPDownloader(progressbar=(known.size or 0) > _WORTH_A_BAR, chunk_size=2**20)
     try:
-        return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=file.parent))
+        return Path(pooch.retrieve(known.url, sha256, file.name, file.parent, downloader=download))
     except ValueError:
-        raise DataError(f"{url} did not give the published file (its SHA-256 differs); try again later") from None
+        raise DataError(f"{known.url} did not give the published file (its SHA-256 is not {known.sha256}); try again "
+                        f"later, or put it at {file}") from None
     except OSError as error:  # requests' errors are OSErrors too
-        why = type(error).__name__
-        raise DataError(f"{name} can't be downloaded ({why}); set {MIRROR} to a folder that holds it") from None
+        raise _unreachable(name, known, file, error) from None
+
+
+def _unreachable(name: str, known: PublicFile, file: Path, error: BaseException) -> DataError:
+    wrong = f"{file} is not the published file (its SHA-256 is not {known.sha256}), and " if file.is_file() else ""
+    return DataError(f"{wrong}{name} can't be downloaded from {_address(known)} ({type(error).__name__}); put it at "
+                     f"{file}, or set {MIRROR} to a folder that holds it")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ from fireact import textfiles
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document
 from fireact.search.base import NOTHING
-from fireact.search.mapped import open_mapped
+from fireact.search.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
 
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
@@ -25,20 +25,20 @@ _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 _QUALIFIER = re.compile(r" \([^)]*\)$")  # "Mercury (planet)" is named by a text about Mercury
 
 
-class Corpus(Protocol):
-    """Anything with a name and documents; every task with a corpus is one."""
+class Index(Protocol):
+    """Finds the best of a sequence of documents."""
 
-    name: str
-
-    def documents(self) -> Iterable[Document]: ...
+    def best(self, terms: Sequence[str], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """The numbers of the ``count`` best documents, fewer where fewer score above 0, and their scores; both (C,)."""
+        ...
 
 
 class BM25:
-    """Searches ``corpus``: an object with documents, or the path of a JSONL file whose rows have a title and a text.
+    """Searches ``corpus``: an object with documents, one on disk, or the path of a JSONL file of titles and texts.
 
     ``k`` is how many documents an answer quotes, ``words`` the most words it quotes of each, ``title_weight`` how many
-    times a title counts as part of its text. The index is built at the first search; that of a file is kept below
-    ``cache_dir``, if one is given, and mapped from there, so that neither it nor the documents take memory.
+    times a title counts as part of its text. The index is built at the first search; that of a file or a shared corpus
+    is kept below ``cache_dir``, if one is given, and mapped from there: neither it nor the documents take memory.
 
     Raises:
         ConfigError: there is no corpus.
@@ -48,7 +48,7 @@ class BM25:
 
     def __init__(
         self,
-        corpus: Corpus | str | Path | None,
+        corpus: Corpus | Mapped | str | Path | None,
         k: int = 1,
         words: int = 40,
         title_weight: int = 2,
@@ -57,21 +57,21 @@ class BM25:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")
         self._k, self._words, self._title_weight = k, words, title_weight
-        if not isinstance(corpus, str | Path):
-            corpus_name, self._source = corpus.name, lambda: list(corpus.documents())
-        elif cache_dir is None:
+        if cache_dir is not None and not isinstance(corpus, Mapped):
+            corpus = _kept(corpus, Path(cache_dir), title_weight)
+        if isinstance(corpus, Mapped):
+            corpus_name, self._documents, self._index = corpus.name, corpus.documents, corpus.index
+        elif isinstance(corpus, str | Path):
             documents = list(read_documents(Path(corpus)))
             corpus_name, self._source = Path(corpus).stem, lambda: documents
         else:
-            corpus_name = _existing(Path(corpus)).stem
-            self._documents, self._index = open_mapped(
-                Path(corpus), Path(cache_dir), f"title_weight={title_weight}", _document, self._indexed
-            )
+            corpus_name = corpus.corpus_name if isinstance(corpus, SharedCorpus) else corpus.name
+            self._source = lambda: list(corpus.documents())
         self.name = f"bm25[{corpus_name}] k={k}"
 
     async def search(self, query: str) -> str:
         """See ``SearchTool``. Documents of equal score come in the order of the corpus."""
-        terms = _terms(query)
+        (terms,) = _terms_of([query])
         found = self._best(terms) if terms else []
         return " ".join(snippet(document, terms, self._words) for document in found) or NOTHING
 
@@ -83,26 +83,44 @@ class BM25:
         return self._source()
 
     @cached_property
-    def _index(self) -> bm25s.BM25:
-        return self._indexed(self._documents)
-
-    def _indexed(self, documents: Iterable[Document]) -> bm25s.BM25:
-        index = bm25s.BM25()
-        texts = [f"{(document.title + ' ') * self._title_weight}{document.text}" for document in documents]
-        words = bm25s.tokenize(texts, stopwords="en", show_progress=False)
-        if not any(words.ids):
-            raise DataError("no document of the corpus holds a word to search for; give them a title and a text")
-        index.index(words, show_progress=False)
-        return index
+    def _index(self) -> Index:
+        return _InMemory([text_of(document, self._title_weight) for document in self._documents])
 
     def _best(self, terms: Sequence[str]) -> list[Document]:
         """The k best documents: BM25, raised for titles that are much like the query."""
+        top, scores = self._index.best(terms, _CANDIDATES * self._k)
+        documents = [self._documents[i] for i in top.tolist()]
+        titles = _terms_of([document.title for document in documents])
+        raised = [score * (1 + _overlap(set(terms), set(title))) for score, title in zip(scores, titles, strict=True)]
+        ranked = sorted(range(len(documents)), key=lambda at: (-raised[at], top[at]))
+        return [documents[at] for at in ranked[: self._k]]
+
+
+class _InMemory:
+    """The index of a corpus that fits into memory."""
+
+    def __init__(self, texts: list[str]) -> None:
+        self._index, tokens = bm25s.BM25(), bm25s.tokenize(texts, stopwords="en", show_progress=False)
+        if not tokens.vocab:
+            raise DataError("no document of the corpus holds a word to search for; give them a title and a text")
+        self._index.index(tokens, show_progress=False)
+
+    def best(self, terms: Sequence[str], count: int) -> tuple[np.ndarray, np.ndarray]:
+        """See ``Index``."""
         scores = self._index.get_scores(list(terms))
-        count = min(_CANDIDATES * self._k, len(scores))
-        top = [int(i) for i in np.argpartition(-scores, count - 1)[:count] if scores[i] > 0]
-        wanted = set(terms)
-        ranked = sorted(top, key=lambda i: (-scores[i] * (1 + _overlap(wanted, self._documents[i].title)), i))
-        return [self._documents[i] for i in ranked[: self._k]]
+        count = min(count, len(scores))
+        top = np.argpartition(-scores, count - 1)[:count]
+        top = top[scores[top] > 0]
+        return top, scores[top]
+
+
+def _kept(corpus: Corpus | str | Path, cache_dir: Path, title_weight: int) -> Corpus | Mapped:
+    """The corpus on disk, if it is one to be kept there."""
+    if isinstance(corpus, str | Path):
+        return mapped_file(_existing(Path(corpus)), cache_dir, title_weight, parse_document)
+    if isinstance(corpus, SharedCorpus) and (digest := corpus.corpus_digest()):
+        return mapped_corpus(corpus, digest, cache_dir, title_weight, parse_document)
+    return corpus
 
 
 def read_documents(path: Path) -> Iterator[Document]:
@@ -111,7 +129,7 @@ def read_documents(path: Path) -> Iterator[Document]:
     Raises:
         DataError: the file is missing, empty or malformed.
     """
-    return (_document(line, f"{path}, line {number}") for number, line in textfiles.lines(_existing(path)))
+    return (parse_document(line, f"{path}, line {number}") for number, line in textfiles.lines(_existing(path)))
 
 
 def _existing(path: Path) -> Path:
@@ -126,7 +144,12 @@ def _existing(path: Path) -> Path:
     return path
 
 
-def _document(line: bytes, where: str) -> Document:
+def parse_document(line: bytes, where: str) -> Document:
+    """The document of a JSON line; ``where`` is its place, for an error.
+
+    Raises:
+        DataError: the line is not of the form.
+    """
     expected = 'expected a JSON object like {"title": "…", "text": "…"}'
     try:
         row = textfiles.loads(line, "the line")
@@ -142,7 +165,8 @@ def snippet(document: Document, terms: Sequence[str], words: int) -> str:
     sentences = _SENTENCE_END.split(" ".join(document.text.split()))
     passages = [_passage(sentences, start, words) for start in range(len(sentences))]
     wanted = set(terms)
-    best = max(passages, key=lambda text: len(wanted & set(_terms(text))))  # the first of equals
+    hits = [len(wanted & set(found)) for found in _terms_of(passages)]
+    best = passages[hits.index(max(hits))]  # the first of equals
     named = _QUALIFIER.sub("", document.title).lower() in best.lower()
     return best if named else f"{document.title}: {best}"
 
@@ -157,13 +181,12 @@ def _passage(sentences: Sequence[str], start: int, words: int) -> str:
     return " ".join(taken) if len(taken) <= words else " ".join(taken[:words]) + " …"
 
 
-def _overlap(wanted: set[str], title: str) -> float:
+def _overlap(wanted: set[str], title: set[str]) -> float:
     """F1 of query terms and title terms, in 0…1."""
-    terms = set(_terms(title))
-    return 2 * len(wanted & terms) / (len(wanted) + len(terms))
+    return 2 * len(wanted & title) / (len(wanted) + len(title))
 
 
-def _terms(text: str) -> list[str]:
-    """The words that the index would hold of a text."""
-    (terms,) = bm25s.tokenize(text, stopwords="en", return_ids=False, show_progress=False)
+def _terms_of(texts: list[str]) -> list[list[str]]:
+    """The words that the index would hold of each text."""
+    terms: list[list[str]] = bm25s.tokenize(texts, stopwords="en", return_ids=False, show_progress=False)
     return terms

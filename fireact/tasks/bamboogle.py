@@ -8,9 +8,11 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from fireact.download import fetch
+from fireact.download import Need, fetch, need
 from fireact.records import Question
 from fireact.tasks.questions import QuestionFile
+
+_FILE = "bamboogle/test.csv"
 
 
 class Bamboogle(QuestionFile):
@@ -20,9 +22,13 @@ class Bamboogle(QuestionFile):
         super().__init__(name, **arrangement)
         self._cache_dir = cache_dir
 
+    def files(self) -> list[Need]:
+        """See ``QuestionFile``."""
+        return [need(_FILE, self._cache_dir)]
+
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""
-        with fetch("bamboogle/test.csv", self._cache_dir).open(encoding="utf-8", newline="") as lines:
+        with fetch(_FILE, self._cache_dir).open(encoding="utf-8", newline="") as lines:
             return [
                 Question(f"bamboogle-test-{i}", row["Question"].strip(), row["Answer"].strip(), self.name, "test")
                 for i, row in enumerate(csv.DictReader(lines))

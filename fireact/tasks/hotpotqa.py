@@ -7,29 +7,38 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fireact.download import fetch
+from fireact.download import Need, fetch, need, sha256_of
 from fireact.errors import ConfigError, DataError
 from fireact.records import Document, Question
+from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
 
 _PAPER_SEED, _PAPER_QUESTIONS = 233, 500
-_FILES = {"dev": "dev.json", "train": "hotpot_train_v1.1.json", "distractor300": "questions_300.jsonl"}
+_SETS = ("paper", "dev", "train", "distractor300")
+_DEV = "hotpotqa/dev.json"
+_300 = ("hotpotqa/questions_300.jsonl", "hotpotqa/paragraphs.jsonl")
+_DISTRACTOR = {
+    "dev": ("hotpotqa/distractor/validation-00000-of-00001.parquet",),
+    "train": tuple(f"hotpotqa/distractor/train-0000{part}-of-00002.parquet" for part in range(2)),
+}
+_UNMATCHED = 0.01  # so large a share of questions without their paragraphs tells of another set
 
 
 class HotpotQA(QuestionFile):
-    """Questions of the dev or the training set.
+    """Questions of the dev or the training set; the corpus holds the paragraphs of their whole set.
 
     Args:
-        questions: ``dev`` (all 7,405), ``train`` (90,447, a download of 540 MB) or ``distractor300`` (nearly the first
-            300 of dev: one, dev question 239, is not in that set) with the paragraphs of their distractor setting as a
-            corpus. The latter is cut from the distractor dev set and comes only with a local mirror. None: dev for the
-            paper's order, else distractor300.
-        path: a file of the official format to read dev or train from instead of downloading it.
-        order: ``file``, ``shuffle``, or ``paper``: the 500 of dev that the paper's authors evaluate on, in their order.
+        questions: ``paper`` (the 500 of dev that the paper's authors evaluate on, in their order; also what None says),
+            ``dev`` (all 7,405) or ``train`` (90,447). Or ``distractor300``, which comes only with a local mirror:
+            nearly the first 300 of dev (one, dev question 239, is not in that set), with their own 2,972 paragraphs.
+        path: a file of the distractor setting, the official JSON or the hub's parquet, used instead of a download: for
+            the paragraphs of ``paper``, for questions and paragraphs of ``dev`` or ``train``.
+        order: ``file``, ``shuffle``, or ``paper``, which makes ``paper`` of ``dev``.
         cache_dir: where downloads are kept.
         arrangement: see ``QuestionFile``.
 
@@ -49,57 +58,104 @@ class HotpotQA(QuestionFile):
         **arrangement: Any,
     ) -> None:
         super().__init__(name, order, **arrangement)
-        questions = questions or ("dev" if order == "paper" else "distractor300")
-        if questions not in _FILES:
-            raise ConfigError(f"task.questions={questions} is unknown; choose {', '.join(_FILES)}")
-        if order == "paper" and questions != "dev":
+        questions = questions or "paper"
+        if questions not in _SETS:
+            raise ConfigError(f"task.questions={questions} is unknown; choose {', '.join(_SETS)}")
+        if order == "paper" and questions in ("train", "distractor300"):
             raise ConfigError(f"task.order=paper draws from all of dev; leave out task.questions={questions}")
         if path is not None and questions == "distractor300":
             raise ConfigError("task.path is a file of the official format; say task.questions=train or dev with it")
-        self._selection, self._path, self._cache_dir = questions, path, cache_dir
+        self._selection = "paper" if order == "paper" else questions
+        self._split = "train" if questions == "train" else "dev"
+        self._path, self._cache_dir = path, cache_dir
+
+    @property
+    def corpus_name(self) -> str:
+        """What the corpus is called in the name of a search tool: another set is another corpus."""
+        if self._selection == "distractor300":
+            return self.name
+        return Path(self._path).stem if self._path else f"{self.name}_{self._split}"
+
+    def corpus_digest(self) -> str | None:
+        """What the paragraphs depend on; None for the few of ``distractor300``.
+
+        Raises:
+            DataError: a file can't be had, or holds the paragraphs of another set.
+        """
+        if self._selection == "distractor300":
+            return None
+        return " ".join(map(sha256_of, self._paragraph_paths))
+
+    def files(self) -> list[Need]:
+        """The public files that ``questions`` reads."""
+        return [need(name, self._cache_dir) for name in self._question_files()]
+
+    def corpus_files(self) -> list[Need]:
+        """The public files that ``documents`` reads."""
+        return [need(name, self._cache_dir) for name in self._paragraph_files()]
 
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""
         if self._selection == "distractor300":
-            return [self._question(f"distractor300-{row['id']}", row) for row in self._lines(_FILES["distractor300"])]
-        return [self._question(f"{self._selection}-{i}", row) for i, row in enumerate(self._rows())]
+            rows = self._lines(_300[0])
+            return [self._question(f"distractor300-{row['id']}", row) for row in rows]
+        paths = [fetch(name, self._cache_dir) for name in self._question_files()] or [Path(str(self._path))]
+        return [self._question(f"{self._split}-{i}", row) for i, row in enumerate(read_rows(paths))]
 
     def arrange(self, questions: list[Question]) -> list[Question]:
         """See ``QuestionFile``."""
-        if self._order == "paper":
-            return [questions[index] for index in paper_order(len(questions))]
-        return super().arrange(questions)
+        chosen = questions
+        if self._selection == "paper":
+            chosen = [questions[index] for index in paper_order(len(questions))]
+        return super().arrange(chosen)
 
     def documents(self) -> Iterable[Document]:
-        """The 2,972 paragraphs behind the 300 questions.
+        """One paragraph a title, of all questions of the set; says how many were left out.
 
         Raises:
-            ConfigError: the task asks anything else, whose corpus is Wikipedia itself.
-            DataError: the file can't be had.
+            DataError: a file can't be had, is malformed, or holds the paragraphs of another set.
         """
-        if self._selection != "distractor300":
-            return super().documents()
-        return (Document(row["title"], row["text"]) for row in self._lines("paragraphs.jsonl"))
+        if self._selection == "distractor300":
+            return [Document(row["title"], row["text"]) for row in self._lines(_300[1])]
+        found = read_paragraphs(self._paragraph_paths)
+        print(f"{self.corpus_name}: {len(found.documents):,} paragraphs; left out are {found.repeated:,} repeated ones "
+              f"and {found.differing:,} whose title has another text already", flush=True)
+        return found.documents
 
-    def _lines(self, name: str) -> Iterator[dict[str, Any]]:
-        path: Path = fetch(f"hotpotqa/{name}", self._cache_dir)
-        with path.open(encoding="utf-8") as lines:
-            yield from map(json.loads, lines)
+    def _question_files(self) -> Sequence[str]:
+        if self._selection == "distractor300":
+            return _300[:1]
+        if self._selection == "paper" or self._split == "dev" and self._path is None:
+            return (_DEV,)
+        return () if self._path else _DISTRACTOR["train"]
 
-    def _rows(self) -> list[dict[str, Any]]:
-        """The rows of an official file; one of the user's own is checked first."""
-        name = f"hotpotqa/{_FILES[self._selection]}"
-        path = Path(self._path) if self._path else fetch(name, self._cache_dir)
-        if not path.is_file():
-            raise DataError(f"{path} does not exist; task.path needs HotpotQA's {path.name}")
-        try:
-            rows = json.loads(path.read_bytes())
-        except ValueError as error:
-            raise DataError(f"{path} is not JSON ({error}); task.path needs a file of HotpotQA's format") from None
-        for number, row in enumerate(rows if isinstance(rows, list) else [None], start=1):
-            if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("question", "answer")):
-                raise DataError(f"{path}, row {number}: expected an object with a question and an answer")
-        return list(rows)
+    def _paragraph_files(self) -> Sequence[str]:
+        if self._selection == "distractor300":
+            return _300[1:]
+        return () if self._path else _DISTRACTOR[self._split]
+
+    @cached_property
+    def _paragraph_paths(self) -> list[Path]:
+        paths = [fetch(name, self._cache_dir) for name in self._paragraph_files()] or [Path(str(self._path))]
+        self._check_set(paths)
+        return paths
+
+    def _check_set(self, paths: Sequence[Path]) -> None:
+        """Questions and paragraphs of dev come from two files, matched by the questions' texts."""
+        if self._split == "train":
+            return
+        there, asked = {_key(row["question"]) for row in read_rows(paths)}, self.questions()
+        missing = [question for question in asked if _key(question.text) not in there]
+        if not missing:
+            return
+        text = f"{len(missing)} of the {len(asked)} questions asked are not in {paths[0]}, as “{missing[0].text}”"
+        if len(missing) > _UNMATCHED * len(asked):
+            raise DataError(f"{text}; name a file of their own set by task.path (hotpot_dev_distractor_v1.json)")
+        print(f"{text}: their paragraphs may not be in the corpus", flush=True)
+
+    def _lines(self, name: str) -> list[dict[str, Any]]:
+        with fetch(name, self._cache_dir).open(encoding="utf-8") as lines:
+            return [json.loads(line) for line in lines]
 
     def _question(self, place: str, row: dict[str, Any]) -> Question:
         return Question(
@@ -107,8 +163,8 @@ class HotpotQA(QuestionFile):
             text=row["question"].strip(),
             answer=row["answer"],
             task=self.name,
-            split="train" if self._selection == "train" else "dev",
-            kind=row.get("type", ""),
+            split=self._split,
+            kind=row.get("type") or "",
         )
 
 
@@ -117,3 +173,8 @@ def paper_order(total: int) -> list[int]:
     places = list(range(total))
     random.Random(_PAPER_SEED).shuffle(places)
     return places[:_PAPER_QUESTIONS]
+
+
+def _key(text: str) -> str:
+    """A question without what differs between editions of a file: case, blanks, quotation marks."""
+    return "".join(filter(str.isalnum, text.casefold()))

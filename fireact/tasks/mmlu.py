@@ -11,7 +11,7 @@ import difflib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from fireact.download import fetch, names
+from fireact.download import Need, fetch, names, need
 from fireact.errors import ConfigError
 from fireact.records import Question
 from fireact.tasks.questions import QuestionFile, starts
@@ -48,6 +48,11 @@ class MMLU(QuestionFile):
                 raise ConfigError(f"task.subjects names {subject}, which is none of MMLU's 57; try {', '.join(close)}")
         self._split, self._cache_dir = split, cache_dir
 
+    def files(self) -> list[Need]:
+        """See ``QuestionFile``."""
+        needs = (need(self._file(subject), self._cache_dir) for subject in self._subjects)
+        return list(dict.fromkeys(needs))  # what is not there yet comes in one archive
+
     def read(self) -> list[Question]:
         """See ``QuestionFile``; subject by subject."""
         return [
@@ -65,9 +70,11 @@ class MMLU(QuestionFile):
         ]
 
     def _rows(self, subject: str) -> Iterator[list[str]]:
-        file = fetch(f"mmlu/{self._split}/{subject}_{self._split}.csv", self._cache_dir)
-        with file.open(encoding="utf-8", newline="") as lines:
+        with fetch(self._file(subject), self._cache_dir).open(encoding="utf-8", newline="") as lines:
             yield from csv.reader(lines)
+
+    def _file(self, subject: str) -> str:
+        return f"mmlu/{self._split}/{subject}_{self._split}.csv"
 
 
 def subjects_of(split: str) -> list[str]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import ClassVar
 
+from fireact.download import Need
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
 from fireact.records import ACCURACY, EM, Document, Question, Score
@@ -68,6 +69,14 @@ class QuestionFile(ABC):
         if self._limit and self._limit > len(questions):
             raise ConfigError(f"task.limit={self._limit} is too large; {self.name} has {len(questions)} questions here")
         return questions[: self._limit]
+
+    def files(self) -> list[Need]:
+        """The public files that ``questions`` reads; a task of such files says them, so that they are checked early."""
+        return []
+
+    def corpus_files(self) -> list[Need]:
+        """The public files that ``documents`` reads."""
+        return []
 
     @abstractmethod
     def read(self) -> list[Question]:

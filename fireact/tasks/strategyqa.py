@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
-from fireact.download import fetch
+from fireact.download import Need, fetch, need
 from fireact.errors import ConfigError
 from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, starts
@@ -32,7 +32,15 @@ class StrategyQA(QuestionFile):
         super().__init__(name, right=starts, **arrangement)
         if split not in _FILES:
             raise ConfigError(f"task.split={split} is unknown; choose {' or '.join(_FILES)}")
-        self._split, self._cache_dir = split, cache_dir
+        self._split, self._cache_dir, self._file = split, cache_dir, f"strategyqa/{_FILES[split]}"
+
+    def files(self) -> list[Need]:
+        """See ``QuestionFile``."""
+        return [need(self._file, self._cache_dir)]
+
+    def corpus_files(self) -> list[Need]:
+        """See ``QuestionFile``; none of train, which has no corpus."""
+        return self.files() if self._split == "dev" else []
 
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""
@@ -60,9 +68,7 @@ class StrategyQA(QuestionFile):
         return super().documents() if self._split == "train" else map(_article, self._rows())
 
     def _rows(self) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = json.loads(
-            fetch(f"strategyqa/{_FILES[self._split]}", self._cache_dir).read_text("utf-8")
-        )
+        rows: list[dict[str, Any]] = json.loads(fetch(self._file, self._cache_dir).read_text("utf-8"))
         return rows
 
 

@@ -22,7 +22,8 @@ def test_dev_in_file_order(mirror: None) -> None:
 
 
 def test_the_papers_500_in_its_order(mirror: None) -> None:
-    questions = HotpotQA(order="paper").questions()
+    questions = HotpotQA().questions()
+    assert HotpotQA(order="paper").questions() == questions
     assert len(questions) == len({question.id for question in questions}) == 500
     assert [q.id for q in questions[:3]] == ["hotpotqa-dev-3687", "hotpotqa-dev-6238", "hotpotqa-dev-5388"]
     assert questions[1].text == "Who created the show with Wendy Schaal doing the voice of Francine?"
@@ -36,14 +37,14 @@ def test_the_paper_order_needs_no_file() -> None:
 
 
 def test_the_300_are_nearly_the_first_of_dev_and_have_a_corpus(mirror: None) -> None:
-    task = HotpotQA()
+    task = HotpotQA(questions="distractor300")
     questions = task.questions()
     dev = HotpotQA(questions="dev", limit=301).questions()
     del dev[239]
     assert [(q.text, q.answer) for q in questions] == [(q.text, q.answer) for q in dev]
     assert [q.id for q in questions[:2]] == ["hotpotqa-distractor300-0", "hotpotqa-distractor300-1"]
     documents = list(task.documents())
-    assert len(documents) == 2972
+    assert len(documents) == 2972 and task.corpus_name == "hotpotqa"  # its name in runs made so far
     assert all(isinstance(document, Document) and document.title and document.text for document in documents)
 
 
@@ -56,22 +57,20 @@ def test_scores() -> None:
 
 
 def test_wrong_arguments() -> None:
-    with pytest.raises(ConfigError, match="task.questions=test is unknown; choose dev, train, distractor300"):
+    with pytest.raises(ConfigError, match="task.questions=test is unknown; choose paper, dev, train, distractor300"):
         HotpotQA(questions="test")
     with pytest.raises(ConfigError, match="task.order=random is unknown; choose file, shuffle, paper"):
         HotpotQA(order="random")
     with pytest.raises(ConfigError, match="draws from all of dev; leave out task.questions=distractor300"):
         HotpotQA(order="paper", questions="distractor300")
     with pytest.raises(ConfigError, match="say task.questions=train or dev with it"):
-        HotpotQA(path="hotpot_train_v1.1.json")
-    with pytest.raises(ConfigError, match="hotpotqa has no corpus of its own; add search.corpus=FILE"):
-        HotpotQA(questions="dev").documents()
+        HotpotQA(questions="distractor300", path="hotpot_train_v1.1.json")
 
 
 def test_without_a_mirror_the_300_say_so(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIREACT_DATA", raising=False)
     with pytest.raises(DataError, match="comes only with a local mirror; set FIREACT_DATA"):
-        HotpotQA().questions()
+        HotpotQA(questions="distractor300").questions()
 
 
 def test_the_training_set_from_a_file_of_the_official_format(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor

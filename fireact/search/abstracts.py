@@ -1,0 +1,89 @@
+"""Wikipedia offline: the introductions of all articles of October 2017 that HotpotQA was made from (Yang et al. 2018).
+
+Their archive is a tar.bz2 of shards, each a bz2 file of JSON lines with a title and a text, a list of sentences. It is
+read once, from first to last, into a corpus and an index below ``cache_dir``; then it is not needed any more.
+"""
+
+from __future__ import annotations
+
+import shutil
+from functools import partial
+from pathlib import Path
+
+from fireact import download
+from fireact.errors import ConfigError, StorageError
+from fireact.search.bm25 import BM25, parse_document
+from fireact.search.corpora import Mapped, text_of
+from fireact.search.mapped import open_mapped, place_of
+from fireact.search.shards import Archive, Folder, write_corpus
+
+ARCHIVE = "hotpotqa/enwiki-20171001-pages-meta-current-withlinks-abstracts.tar.bz2"
+_NAME = "enwiki-20171001"
+_KIND = "shards 1"  # how a corpus is made of them
+_ROOM = 5  # times the size of the shards: corpus, index and what is written on the way to it
+
+
+def wikipedia_bm25(
+    path: str | None = None,
+    k: int = 1,
+    words: int = 40,
+    title_weight: int = 2,
+    cache_dir: str = ".cache/bm25",
+    downloads: str = ".cache/data",
+) -> BM25:
+    """BM25 over the introductions of the English Wikipedia's 5,233,329 articles.
+
+    Args:
+        path: the archive, or a folder that it was extracted to; None fetches it to ``downloads``. The archive must be
+            the published one; a folder may hold other shards of that form.
+        k, words, title_weight: see ``BM25``.
+        cache_dir: where corpus and index are kept.
+
+    Raises:
+        ConfigError: there is nothing at ``path``.
+        DataError: the archive can't be had or is not the published one, or a shard is damaged; the message names it.
+        StorageError: corpus or index can't be written.
+    """
+    shards = _folder(path)
+    place = _place(shards, Path(cache_dir), title_weight)
+
+    def write(corpus: Path) -> None:
+        own = shards or Archive(_archive(path, downloads))
+        free, wanted = shutil.disk_usage(corpus.parent).free / 1e9, own.size * _ROOM / 1e9
+        if free < wanted and not corpus.exists():
+            raise StorageError(f"{cache_dir} has {free:.1f} GB left, and the search index of {own.path} takes "
+                               f"{wanted:.1f} GB while it is made; free space or choose another cache_dir")
+        write_corpus(own, corpus)
+
+    opened = open_mapped(place, write, parse_document, partial(text_of, title_weight=title_weight))
+    return BM25(Mapped(shards.path.name if shards else _NAME, *opened), k, words, title_weight)
+
+
+def files(
+    path: str | None = None, title_weight: int = 2, cache_dir: str = ".cache/bm25", downloads: str = ".cache/data"
+) -> list[download.Need]:
+    """The public files that ``wikipedia_bm25`` would read with these arguments: none once there is an index."""
+    there = path is not None or _place(None, Path(cache_dir), title_weight).is_dir()
+    return [] if there else [download.need(ARCHIVE, downloads)]
+
+
+def _folder(path: str | None) -> Folder | None:
+    """The shards of ``path``, if it is a folder; an archive is told by its size, to be read only if there is need."""
+    if path is None:
+        return None
+    if Path(path).is_dir():
+        return Folder(Path(path))
+    if not Path(path).is_file():
+        raise ConfigError(f"search.path={path} does not exist; name the archive {Path(ARCHIVE).name} or the folder "
+                          "that it was extracted to, or leave search.path out to download it")
+    download.check_size(ARCHIVE, Path(path))
+    return None
+
+
+def _place(shards: Folder | None, cache_dir: Path, title_weight: int) -> Path:
+    content = shards.stamp() if shards else str(download.REGISTRY[ARCHIVE].sha256)
+    return place_of(cache_dir, content, f"{_KIND} title_weight={title_weight}")
+
+
+def _archive(path: str | None, downloads: str) -> Path:
+    return download.check(ARCHIVE, Path(path)) if path else download.fetch(ARCHIVE, downloads)
