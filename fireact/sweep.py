@@ -150,7 +150,7 @@ def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:
 def _write_grid(sweep: Sweep, cells: Sequence[Cell]) -> Grid:
     from fireact import runs
 
-    grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
+    grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)), tuple(sweep.left_out))
     sweep.folder.mkdir(parents=True, exist_ok=True)
     runs.write_json(sweep.folder / GRID, grid.to_json(sweep.folder))
     return grid
