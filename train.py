@@ -11,6 +11,7 @@ from typing import Any
 
 from fireact import app, runs, sweep
 from fireact.dashboard import opened
+from fireact.errors import DataError
 
 
 @app.main("train", sweep.table_of(sweep.tuned_and_acted))
@@ -18,6 +19,8 @@ def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or score."""
     if cfg.adapter.name == "none":
         return prompt(cfg)
+    if lack := app.build(cfg.data).lack():
+        raise DataError(lack.sentence)
     files = runs.digests(runs.shaping(app.resolved(cfg.data)))
     shape = {**app.resolved(cfg), **({"data_sha256": files} if files else {})}
     if not runs.is_first_rank():  # it only helps the first one with the fit
@@ -70,7 +73,11 @@ def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
     trajectories = mix.load()
     maker = RowMaker(backbone.text_format(tokenizer), tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long)
     rows, misfits = maker.rows(trajectories)
-    counts = {**mix.report, "too_long_dropped": len(misfits.dropped), "too_long_split": len(misfits.split)}
+    kept = mix.report - misfits.lost
+    for method in mix.methods:
+        if not any(name.endswith(f"/{method}") for name in kept):
+            raise DataError(f"every trajectory of {method} exceeds max_length={cfg.max_length}; raise it")
+    counts = {**kept, "too_long_dropped": len(misfits.dropped), "too_long_split": len(misfits.split)}
     print("data: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     module = TrajectoryModule(
         rows, tokenizer, cfg.optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed

@@ -22,7 +22,7 @@ from typing import Any
 
 import yaml
 
-from fireact import folders
+from fireact import editions, folders
 from fireact.errors import StorageError
 from fireact.folders import FAILED, RUN, appending, replace, writing
 
@@ -31,10 +31,12 @@ APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at i
 # Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
 IGNORED = (
     "act",
+    "at_most",  # whether too few trajectories are refused
     "axes",
     "cache_dir",
     "cell",
     "contact",
+    "data.released",  # what is there anyway, and checked against
     "experiment",
     "journal",
     "limits",
@@ -247,7 +249,8 @@ def repair_lines(path: Path) -> None:
 def shaping(config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> dict[str, Any]:
     """The leaves of a configuration, by dotted key, that decide what comes out: all but the ignored ones."""
     ignored = [f".{key}." for key in ignore]
-    return {key: leaf for key, leaf in _leaves(config) if not any(part in f".{key}." for part in ignored)}
+    leaves = _leaves(editions.without_effect(config))
+    return {key: leaf for key, leaf in leaves if not any(part in f".{key}." for part in ignored)}
 
 
 def digests(leaves: Mapping[str, Any]) -> dict[str, str]:
@@ -281,8 +284,8 @@ def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[st
     if not isinstance(saved, dict):
         raise StorageError(f"{folder / CONFIG} is not a configuration; remove {folder} or choose another run folder")
     there = shaping(saved, ignore)
-    for key in sorted({*there, *shaped}):
-        theirs, ours = there.get(key, _ABSENT), shaped.get(key, _ABSENT)
+    for key in sorted({*there, *shaped}, key=lambda key: (key not in editions.ABSENT, key)):
+        theirs, ours = (leaves.get(key, editions.ABSENT.get(key, _ABSENT)) for leaves in (there, shaped))
         if theirs != ours:
             raise StorageError(
                 f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"

@@ -158,7 +158,7 @@ def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:
 def _write_grid(sweep: Sweep, cells: Sequence[Cell]) -> Grid:
     from fireact import runs
 
-    grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)))
+    grid = Grid(sweep.experiment or "sweep", sweep.command, tuple(map(_with_outcome, cells)), tuple(sweep.left_out))
     folders.claim(sweep.folder, folders.GRID)
     runs.write_json(sweep.folder / GRID, grid.to_json(sweep.folder))
     return grid

@@ -109,19 +109,51 @@ def sweep(run, tiny_folder, tmp_path):
 
 @pytest.mark.parametrize("apart", ["false", "true"])
 def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
-    axes = ["size.n=4,99", f"process_per_cell={apart}", "-m"]
+    axes = ["size.n=4", "max_length=1024,2", f"process_per_cell={apart}", "-m"]
     done = sweep(*axes)
     assert done.returncode == 1
-    sentence = "size asks for 99 trajectories, but only 8 fit the mix; ask for fewer"
+    sentence = "each of 4 trajectories exceeds max_length=2; raise it"
     assert done.stderr.splitlines()[-2:] == [sentence, "1 of 2 cells failed; run the same command to try them again"]
     assert "Traceback" not in done.stderr
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
     cells = json.loads((folder / "grid.json").read_text())["cells"]
     assert [cell["failed"] for cell in cells] == ["", sentence]
-    assert [cell["axes"]["size.n"] for cell in cells] == ["4", "99"]
+    assert [cell["axes"]["max_length"] for cell in cells] == ["1024", "2"]
     assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
     again = sweep(*axes)
     assert "train loss" in done.stdout and "train loss" not in again.stdout
+
+
+def test_trajectories_that_there_are_not_are_refused_by_name_before_the_first_cell(sweep, tmp_path):
+    for asked, sentence in {
+        "size.n=4,99": "size asks for 99 trajectories of react, but only 8 fit the mix; ask for fewer",
+        "method=react,react_io": "the mix holds no usable trajectory of io, only 8 of react; choose another method or data",
+    }.items():
+        done = sweep(asked, "-m")
+        assert (done.returncode, done.stderr.count("\n"), sentence in done.stderr) == (1, 1, True), done.stderr
+        assert "cell 1" not in done.stdout and not (tmp_path / "runs" / "train").exists()
+
+
+def test_default_axes_leave_out_what_there_is_not_and_the_table_says_so(sweep, tmp_path):
+    done = sweep("experiment=multi_method", "act.prompted=[]")
+    assert done.returncode == 0, done.stderr
+    assert "cell 1 of 1: " in done.stdout and done.stdout.count("left out: ") == 3
+    (folder,) = (tmp_path / "runs" / "grids").iterdir()
+    assert len(read_grid(folder).cells) == 1
+    table = (folder / "multi_method.md").read_text()
+    assert "Left out: method=reflexion,react_reflexion on data=file: the mix holds no usable trajectory" in table
+    assert "miniwiki: 4 ReAct" in table
+    assert [path.name for path in (tmp_path / "runs" / "train").iterdir()] == [read_grid(folder).cells[0].fit.name]
+
+
+def test_a_method_whose_every_trajectory_is_too_long_is_not_trained_without(run, tiny_folder, tmp_path):
+    long = " ".join(["word"] * 400)
+    rows = [{"instruction": "Q?", "output": f"Thought: {thought}\nAction: finish[a]\nObservation: Episode finished, "
+             f"reward = {reward}"} for thought, reward in [("Short.", "True\n"), (long, "1")]]
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    data = ["data=file", f"data.path={tmp_path}/rows.json", "method=react_cot"]
+    done = run("train.py", "backbone=tiny_random", f"backbone.path={tiny_folder}", *data, "max_length=400")
+    assert (done.returncode, done.stderr) == (1, "every trajectory of cot exceeds max_length=400; raise it\n")
 
 
 def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):

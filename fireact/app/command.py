@@ -24,6 +24,7 @@ from fireact.app import keys, naming
 from fireact.app.checking import check_numbers
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
+from fireact.app.leaving_out import forget, left_out
 from fireact.errors import StorageError
 from fireact.folders import FAILED
 from fireact.launchers import lend_path
@@ -36,12 +37,14 @@ _HYDRAS = "multirun.yaml"  # what Hydra writes of a sweep, in runs_dir
 
 @dataclass(frozen=True)
 class Sweep:
-    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells."""
+    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text, cells, and why others are
+    left out."""
 
     experiment: str | None
     folder: Path
     command: str
     cells: Sequence[DictConfig]
+    left_out: Sequence[str] = ()
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
@@ -66,11 +69,11 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
             cells, planned = _Cells(script), []
             with cells.interruptible(), cells.reported():
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
-                found = plan(config_name, arguments) if begin else []
-                cells.total = len(found)
+                found, without = left_out(plan(config_name, arguments) if begin else [], arguments)
+                cells.numbers = {cfg.run_dir: number for number, cfg in enumerate(found, start=1)}
                 _drop_dead_links(found)
                 _refuse_their_files(found)
-                end = begin(_sweep(found, arguments)) if found and begin else None
+                end = begin(_sweep(found, arguments, without)) if found and begin else None
                 planned = found  # from here on cells may fail
                 try:
                     hydra.main(version_base="1.3", config_path=str(keys.CONF), config_name=config_name)(cells.run)()
@@ -84,11 +87,14 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
     return decorate
 
 
-def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str]) -> Sweep:
+def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str], without: Sequence[str]) -> Sweep:
     first, script = planned[0], Path(sys.argv[0]).stem
     name = naming.sweep_name(first.experiment or script, [argument for argument in arguments if "=" in argument])
     folder = Path(first.runs_dir) / "grids" / name
-    return Sweep(first.experiment, folder, shlex.join(["python", Path(sys.argv[0]).name, *arguments]), planned)
+    command = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
+    for sentence in without:
+        print(f"left out: {sentence}", flush=True)
+    return Sweep(first.experiment, folder, command, planned, without)
 
 
 def _drop_dead_links(planned: Sequence[DictConfig]) -> None:
@@ -117,7 +123,8 @@ class _Cells:
     """Runs the cells of one command and keeps count of those that failed in this process."""
 
     def __init__(self, script: Script) -> None:
-        self.script, self.total, self.ran, self.failed = script, 0, 0, 0
+        self.script, self.ran, self.failed = script, 0, 0
+        self.numbers: dict[str, int] = {}  # of the cells of a sweep, by run folder
         self.folder = "the run folder"
 
     @property
@@ -126,13 +133,16 @@ class _Cells:
 
         @functools.wraps(self.script)
         def run(cfg: DictConfig) -> float | None:
-            self.ran += 1
             context = HydraConfig.get()
             sweeping = context.mode == hydra.types.RunMode.MULTIRUN
             finished(cfg, context, context.runtime.output_dir)
+            if self.numbers and cfg.run_dir not in self.numbers:  # Hydra runs what is left out, too
+                forget(Path(cfg.run_dir))
+                return None
+            self.ran += 1
             self.folder = cfg.run_dir
-            if self.total:
-                print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
+            if self.numbers:
+                print(f"cell {self.numbers[cfg.run_dir]} of {len(self.numbers)}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
                 folders.claim(cfg.run_dir)
                 check_numbers(str(context.job.config_name), cfg)

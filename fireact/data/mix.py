@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import random
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from fireact.data.cut import Cut
 from fireact.data.files import placed
+from fireact.data.holdings import Lack, Released, held_by, said
 from fireact.data.learnable import check
+from fireact.data.strata import ALL, Ranked, Stratum, Table, rank, stratum_of, taken
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
 from fireact.records import Trajectory
@@ -38,12 +40,9 @@ class Source:
         """Where the file is, or would be once collected."""
         return self.path() if callable(self.path) else Path(self.path)
 
-
-class Ranked(NamedTuple):
-    """A trajectory and its place, in 0…1, in its stratum; lower places enter a cut mix first."""
-
-    place: float
-    trajectory: Trajectory
+    def gives(self, method: str) -> bool:
+        """Whether it may hold trajectories of the method."""
+        return self.methods is None or method in self.methods
 
 
 class Mix:
@@ -52,11 +51,11 @@ class Mix:
     Args:
         sources: where they come from; a mix of several files is their union.
         methods: whose trajectories to take (a method's ``trains_on``).
-        size: how many in all; None takes everything. A smaller size is a subset of a larger one with the same seed, and
-            keeps the proportions of (task, method).
-        counts: only so many of a method, before the cut, as in ``{cot: 187}``; None takes all.
-        right_only: leave out failed episodes; the paper's release keeps them (40 of its 47 Reflexion ones).
+        size, counts, share_out, proportions, at_most: how many of them, by ``Cut``. A smaller size is a subset of a
+            larger one with the same seed.
+        right_only: leave out failed episodes; the paper's release keeps them.
         seed: of the sample.
+        released: what the files hold, where they need not be there to know it.
     """
 
     def __init__(
@@ -67,34 +66,63 @@ class Mix:
         counts: Mapping[str, int | None] | None = None,
         right_only: bool = True,
         seed: int = 0,
+        share_out: bool = True,
+        proportions: Table | None = None,
+        released: Released | None = None,
+        at_most: bool = False,
     ) -> None:
         if size is not None and size < 1:
             raise ConfigError(f"size={size} trajectories is no training set; choose 1 or more")
-        self.methods, self.size, self.right_only, self.seed = tuple(methods), size, right_only, seed
-        self.counts = {method: count for method, count in (counts or {}).items() if count is not None}
-        self.sources = [s for s in sources if s.methods is None or set(s.methods) & set(methods)]
+        self.methods, self.right_only, self.seed, self.released = tuple(methods), right_only, seed, released
+        known = {method: count for method, count in (counts or {}).items() if count is not None}
+        for method in methods:
+            if known.get(method, 1) < 1:
+                raise ConfigError(f"data.counts.{method}={known[method]} leaves nothing of {method}; choose 1 or more, or "
+                                  "a method that trains on others alone")
+        are = "were released" if released else "fit the mix"
+        self.cut = Cut(self.methods, size, known, share_out, proportions, at_most, are)
+        self.sources = [source for source in sources if any(map(source.gives, methods))]
         self.report: Counter[str] = Counter()
 
     def missing(self) -> list[Source]:
         """The sources whose file must be collected first."""
         return [source for source in self.sources if source.generate and not source.file().is_file()]
 
+    def lack(self) -> Lack | None:
+        """What this mix asks for in vain, as far as that is known with nothing fetched or collected.
+
+        Raises:
+            ConfigError: ``proportions`` leave out what is wanted.
+            DataError: a file of the user's own is missing or malformed.
+        """
+        held = self._held(self.right_only)
+        for method in self.methods:
+            given = any(source.gives(method) for source in self.sources)
+            if not given or held is not None and not Stratum("", method).within(held):
+                return Lack("method", self._none_of(method))
+        try:
+            if held is not None:
+                self.cut.wanted({stratum: n for stratum, n in held.items() if stratum.method in self.methods})
+        except DataError as error:
+            return Lack("size", str(error))
+        return None
+
     def load(self) -> list[Trajectory]:
         """The mix, in an order that only the seed decides; ``report`` then counts what was read, repaired and kept.
 
         Raises:
-            DataError: a file is missing or malformed, or there are fewer trajectories than asked for.
+            ConfigError: ``proportions`` leave out what is wanted.
+            DataError: a file is missing or malformed, there are fewer trajectories than asked for, or none of a method.
         """
         self.report.clear()
         ranked = [item for source in self.sources for item in self._take(source)]
-        for method in [method for method in self.counts if method in self.methods]:
-            others = [item for item in ranked if item.trajectory.method != method]
-            its = [item for item in ranked if item.trajectory.method == method]
-            ranked = others + _first(its, self.counts[method], f"data.counts.{method}")
-        if not ranked:
-            methods = ", ".join(self.methods)
-            raise DataError(f"the mix holds no usable trajectory of {methods}; choose another method or data")
-        chosen = [item.trajectory for item in _first(ranked, self.size, "size")]
+        for method in self.methods:
+            if not any(item.stratum.method == method for item in ranked):
+                raise DataError(self._none_of(method))
+        chosen = [item.trajectory for item in self.cut.of(ranked, self.report)]
+        if gone := set(self.methods) - {trajectory.method for trajectory in chosen}:
+            raise DataError(f"size={self.cut.size} shared out leaves nothing of {', '.join(sorted(gone))}; choose a larger "
+                            "one, or data.share_out=false")
         self.report["kept"] = len(chosen)
         self.report.update(f"{t.question.task}/{t.method}" for t in chosen)
         return chosen
@@ -103,21 +131,47 @@ class Mix:
         file = source.file()
         if source.generate and not file.is_file():
             raise DataError(f"{file} is missing; collect it with: {command('generate.py', source.generate)}")
-        methods = set(self.methods) & set(self.methods if source.methods is None else source.methods)
-        strata: dict[tuple[str, str], list[Trajectory]] = defaultdict(list)
+        methods = set(filter(source.gives, self.methods))
+        strata: dict[Stratum, list[Trajectory]] = defaultdict(list)
         for where, trajectory in placed(file, self.report):
             if trajectory.method not in methods:
                 self.report["other_methods"] += 1
             elif trajectory.score.correct or not self.right_only:
                 check(trajectory, where, self.report)
-                strata[trajectory.question.task, trajectory.method].append(trajectory)
-        ranked = [item for key in sorted(strata) for item in _rank(strata[key], f"{self.seed} {key}", source.weight)]
-        return _first(ranked, source.count, f"the count of {file}")
+                strata[stratum_of(trajectory)].append(trajectory)
+        ranked = [i for key in sorted(strata) for i in rank(strata[key], f"{self.seed} {tuple(key)}", source.weight)]
+        count = len(ranked) if source.count is None else source.count
+        if count > len(ranked):
+            raise DataError(f"the count of {file} asks for {count} trajectories, but only {len(ranked)} fit the mix; ask "
+                            "for fewer")
+        return taken(ranked, {ALL: count})
+
+    def _held(self, right_only: bool) -> Counter[Stratum] | None:
+        """How many trajectories there are, of all methods; None where only fetching or collecting would tell."""
+        if self.released:
+            return self.released.held(right_only)
+        if any(source.generate or callable(source.path) for source in self.sources):
+            return None
+        held: Counter[Stratum] = Counter()
+        for source in self.sources:
+            found = held_by(source.file(), right_only)
+            held += Counter({stratum: number for stratum, number in found.items() if source.gives(stratum.method)})
+        return held
+
+    def _none_of(self, method: str) -> str:
+        """That there is nothing of a method, what there is instead, and what would help."""
+        there = self._held(right_only=False) or Counter[Stratum]()
+        if failed := Stratum("", method).within(there):
+            return f"all trajectories of {method} ({failed}) are marked as failed; take them with data.right_only=false"
+        only = f", only {said(there)}" if there else ""
+        if self.released:
+            return f"no trajectory of {method} was released{only}; {self.released.remedy(method)}"
+        return f"the mix holds no usable trajectory of {method}{only}; choose another method or data"
 
 
-def of_file(path: str, **options: Any) -> Mix:
-    """The mix of one file; ``options`` are ``Mix``'s."""
-    return Mix([Source(path)], **options)
+def of_file(path: str | Sequence[str], **options: Any) -> Mix:
+    """The mix of one file, or of several; ``options`` are ``Mix``'s."""
+    return Mix([Source(file) for file in ([path] if isinstance(path, str) else path)], **options)
 
 
 def collected(
@@ -133,7 +187,14 @@ def collected(
     Args:
         questions: how many of a task's train split the teacher is asked by each method.
         size, options: ``Mix``'s.
+
+    Raises:
+        ConfigError: ``questions`` has no number for a method.
     """
+    for method in methods:
+        if method not in questions:
+            raise ConfigError(f"data.questions has no number for {method}; add +data.questions.{method}=N, or train on "
+                              "trajectories of your own by data=file")
     return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, size, **options)
 
 
@@ -141,16 +202,3 @@ def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:
     run = Path(folder, task, method)
     asked = {"task": task, "task.split": "train", "task.limit": questions, "method": method, "run_dir": run}
     return Source(run / "trajectories.jsonl", [method], generate=[override(k, v) for k, v in asked.items()])
-
-
-def _rank(stratum: list[Trajectory], seed: str, weight: float) -> list[Ranked]:
-    """The i-th of m shuffled trajectories stands at (i + ½) / m, so every stratum enters a cut at its own rate."""
-    order = random.Random(seed).sample(stratum, len(stratum))
-    return [Ranked((i + 0.5) / len(order) / weight, trajectory) for i, trajectory in enumerate(order)]
-
-
-def _first(ranked: list[Ranked], count: int | None, asked_by: str) -> list[Ranked]:
-    """The ``count`` lowest places; everything, so ordered, for None."""
-    if count is not None and count > len(ranked):
-        raise DataError(f"{asked_by} asks for {count} trajectories, but only {len(ranked)} fit the mix; ask for fewer")
-    return sorted(ranked, key=lambda item: item.place)[:count]

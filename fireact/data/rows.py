@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -27,10 +28,11 @@ class Row:
 
 @dataclass
 class Fit:
-    """What did not fit in ``max_length`` tokens, by question id."""
+    """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped ones by task and method."""
 
     dropped: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
+    lost: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,8 @@ class RowMaker:
                         torch.tensor(learnt[:length], dtype=torch.bool),
                     )
                 )
+            else:
+                fit.lost[f"{trajectory.question.task}/{trajectory.method}"] += 1
         if not rows:
             raise DataError(f"each of {len(fit.dropped)} trajectories exceeds max_length={self.max_length}; raise it")
         return rows, fit

@@ -63,6 +63,12 @@ class Cell:
         """How many trajectories it was tuned on; None if it was not, or elsewhere."""
         return int(self.fit_metrics["data"]["kept"]) if self.fit_metrics else None
 
+    @property
+    def mix(self) -> dict[str, int]:
+        """How many trajectories of each method and task it was tuned on, as in ``{"hotpotqa/react": 500}``."""
+        data = self.fit_metrics.get("data", {})
+        return {name: int(number) for name, number in data.items() if "/" in name}
+
     def trajectories(self) -> Iterator[Trajectory]:
         """What it did, one trajectory at a time, in the order in which the questions were finished."""
         return read(self.run / PREDICTIONS, Counter())
@@ -70,11 +76,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Grid:
-    """The cells of one command. ``experiment`` is the file under ``conf/experiment``, or a name for a plain sweep."""
+    """The cells of one command. ``experiment`` is the file under ``conf/experiment``, or a name for a plain sweep;
+    ``left_out`` says which of its cells can't be had, and why."""
 
     experiment: str
     command: str
     cells: tuple[Cell, ...]
+    left_out: tuple[str, ...] = ()
 
     @property
     def done(self) -> list[Cell]:
@@ -93,7 +101,8 @@ class Grid:
              "fit": os.path.relpath(c.fit, folder) if c.fit else None, "failed": c.failed}
             for c in self.cells
         ]
-        return {"experiment": self.experiment, "command": self.command, "cells": cells}
+        known = {"experiment": self.experiment, "command": self.command, "cells": cells}
+        return {**known, "left_out": list(self.left_out)} if self.left_out else known
 
 
 def read_grid(folder: Path) -> Grid:
@@ -108,7 +117,7 @@ def read_grid(folder: Path) -> Grid:
             Cell(c["axes"], _place(folder, c["run"]), _place(folder, c["fit"]) if c["fit"] else None, c["failed"])
             for c in row["cells"]
         )
-        return Grid(row["experiment"], row["command"], tuple(map(_by_now, cells)))
+        return Grid(row["experiment"], row["command"], tuple(map(_by_now, cells)), tuple(row.get("left_out", ())))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / GRID} is malformed ({error}); run the sweep again") from error
 

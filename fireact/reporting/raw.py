@@ -16,7 +16,7 @@ NUMBERS = (
     "measure", "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n",
     "seeds", "seeds_low_percent", "seeds_high_percent", "seeds_std_points",
     "f1_percent", "finished_percent", "rounds_mean", "rounds_std", "usd_per_question", "seconds_per_question",
-    "trained_on", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain", "paper_source",
+    "trained_on", "trajectories", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain", "paper_source",
 )
 
 
@@ -57,6 +57,7 @@ def _record(line: Compared, results: Results) -> dict[str, Any]:
         "usd_per_question": row.usd,
         "seconds_per_question": row.seconds,
         "trained_on": row.trained_on,
+        "trajectories": " ".join(f"{name}={number:g}" for name, number in row.mix.items()),
         **row.rates,
         **_paper(line, results),
     }

@@ -23,7 +23,7 @@ class Results:
         failures: the cells without results.
         axes: those worth a column.
         varying: all axes in which cells differ, the seed included.
-        notes: what is to be said on references and choices.
+        notes: what is to be said on cells left out, references and choices.
     """
 
     experiment: str
@@ -62,8 +62,9 @@ def results_of(grid: Grid) -> Results:
     chosen, notes = choice_rows(rows) if layout.choices else ([], [])
     lines, more = compare([*rows, *chosen], layout)
     axes = _told([*rows, *chosen], layout.axes)
+    notes = [*(f"Left out: {sentence}" for sentence in grid.left_out), *notes, *more]
     return Results(
-        grid.experiment, layout, tuple(lines), tuple(failures), axes, tuple(grid.varying()), (*notes, *more)
+        grid.experiment, layout, tuple(lines), tuple(failures), axes, tuple(grid.varying()), tuple(notes)
     )
 
 

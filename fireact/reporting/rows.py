@@ -50,6 +50,7 @@ class Row:
         seeds: the answers of each.
         usd, seconds: per question; None where nobody paid or waited for just this.
         trained_on: trajectories; None if it was not tuned, or elsewhere.
+        mix: of each ``task/method`` among them; empty where that is not known.
         rates: ``trajectories_per_s`` and ``tokens_per_s`` of the tuning and ``adapter_mb`` on disk, as far as known.
         facts: the task and the search tool that it was scored with, in words.
     """
@@ -64,6 +65,7 @@ class Row:
     usd: float | None = None
     seconds: float | None = None
     trained_on: float | None = None
+    mix: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     facts: frozenset[str] = frozenset()
 
@@ -170,6 +172,7 @@ def _row(group: Sequence[tuple[Cell, Answers]]) -> Row:
         usd=_mean([c.metrics["cost_usd"] / c.metrics["n"] for c in cells]),
         seconds=_mean([c.metrics["seconds"] / c.metrics["n"] for c in cells]),
         trained_on=_mean(sizes) if (sizes := [c.trained_on for c in cells if c.trained_on is not None]) else None,
+        mix={name: _mean([c.mix.get(name, 0) for c in cells]) for name in dict.fromkeys(k for c in cells for k in c.mix)},
         rates={key: _mean([rate[key] for rate in rates]) for key in (rates[0] if rates else ())
                if all(key in rate for rate in rates)},
         facts=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),

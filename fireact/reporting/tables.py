@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from fireact.reporting import beside
 from fireact.reporting.comparisons import Compared
-from fireact.reporting.layouts import MISSING, axis_label
+from fireact.reporting.layouts import MISSING, axis_label, value_label
 from fireact.reporting.notes import notes_of
 from fireact.reporting.raw import csv_of
 from fireact.reporting.results import Results, label
@@ -52,7 +52,7 @@ def table_of(results: Results) -> Table:
 def _columns(results: Results) -> list[Column]:
     return [
         *(_axis(axis) for axis in results.axes),
-        *([("trajectories", lambda line: _number(line.row.trained_on, ".0f"))] if _sizes_tell(results) else []),
+        *([("trajectories", _trajectories)] if any(row.tuned for row in results.rows) else []),
         (f"{results.measured}, %", _score),
         ("difference", _difference),
         ("p", lambda line: _p(line.p)),
@@ -69,11 +69,14 @@ def _columns(results: Results) -> list[Column]:
     ]
 
 
-def _sizes_tell(results: Results) -> bool:
-    """Whether rows learnt from different numbers of trajectories and their ``size`` doesn't say so already."""
-    tuned = [row for row in results.rows if row.tuned]
-    said = "size" in results.axes and all(row.axes.get("size") == f"n{row.trained_on:.0f}" for row in tuned)
-    return len({row.trained_on for row in tuned}) > 1 and not said
+def _trajectories(line: Compared) -> str:
+    """``hotpotqa: 500 ReAct + 187 CoT; mmlu: 456 ReAct``; the number alone where no more is known."""
+    by_task: dict[str, list[str]] = {}
+    for name, number in line.row.mix.items():
+        task, _, method = name.rpartition("/")
+        by_task.setdefault(task, []).append(f"{number:.0f} {value_label('method', method)}")
+    mix = "; ".join(f"{task}: {' + '.join(parts)}" for task, parts in by_task.items())
+    return mix or _number(line.row.trained_on, ".0f")
 
 
 def _axis(axis: str) -> Column:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import itertools
 from collections import Counter
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from fireact.data.files import write
+from fireact.data.holdings import Lack
 from fireact.data.mix import Mix, Source, of_file
 from fireact.errors import ConfigError, DataError
 from fireact.records import Ending, Question, Score, Step, Trajectory
@@ -43,10 +47,121 @@ def test_right_trajectories_of_the_wanted_methods_are_kept_and_counted(file: str
     assert len(of_file(file, methods=["react"], right_only=False).load()) == 95
 
 
+# What the first edition chose, in its order: runs that it finished must be found to be these.
+FIRST_EDITION = {100: "06449181d828c6d5", 300: "582b76505eb95ed0", None: "cca4d54d47143d49"}
+FIRST_EDITION_SHARED = {20: "2a2a45014e20a017", 50: "91e7222f39a76416", None: "b0ed2dfcb0cb4ac1"}
+
+
+def digest(names: Iterable[str]) -> str:
+    return hashlib.sha256(" ".join(names).encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize("size", FIRST_EDITION)
+@pytest.mark.parametrize("proportions", [None, {"hop": {"react": 500, "cot": 187}}])
+def test_one_method_on_one_task_gives_the_rows_it_always_gave(
+    tmp_path: Path, size: int | None, proportions: dict[str, dict[str, int]] | None
+) -> None:
+    write(tmp_path / "t.jsonl", [trajectory(n, "hop", "react", right=n % 7 != 0) for n in range(400)])
+    for share_out in (True, False):
+        mix = of_file(str(tmp_path / "t.jsonl"), methods=["react"], size=size, share_out=share_out, proportions=proportions)
+        assert digest(t.question.id for t in mix.load()) == FIRST_EDITION[size]
+
+
+@pytest.mark.parametrize("size", FIRST_EDITION_SHARED)
+def test_shared_out_a_mix_gives_the_rows_it_always_gave(file: str, size: int | None) -> None:
+    mix = of_file(file, methods=["react", "cot"], size=size, share_out=True)
+    assert digest(t.question.id + t.method for t in mix.load()) == FIRST_EDITION_SHARED[size]
+
+
+ADDED = {"hop": {"react": 50, "cot": 9}, "yesno": {"react": 25}}
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2])
-def test_sizes_are_nested_and_keep_proportions(file: str, seed: int) -> None:
+def test_methods_and_tasks_are_added_in_proportion_to_the_first(file: str, seed: int) -> None:
+    sizes = [1, 2, 5, 10, 11, 50, None]
+    mixes = [
+        of_file(file, methods=["react", "cot"], size=size, seed=seed, share_out=False, proportions=ADDED).load()
+        for size in sizes
+    ]
+    assert [dict(strata(mix)) for mix in mixes] == [
+        {"hop/react": 1, "yesno/react": 1, "hop/cot": 1},  # half of a trajectory, and 0.18 of one, are one
+        {"hop/react": 2, "yesno/react": 1, "hop/cot": 1},
+        {"hop/react": 5, "yesno/react": 3, "hop/cot": 1},  # 2.5 and 0.9
+        {"hop/react": 10, "yesno/react": 5, "hop/cot": 2},
+        {"hop/react": 11, "yesno/react": 6, "hop/cot": 2},
+        {"hop/react": 50, "yesno/react": 25, "hop/cot": 9},
+        {"hop/react": 60, "yesno/react": 30, "hop/cot": 10},
+    ]
+    keys = [{(t.question.id, t.method) for t in mix} for mix in mixes]
+    assert all(smaller < larger for smaller, larger in itertools.pairwise(keys))
+
+
+def test_a_file_s_own_proportions_are_those_of_its_methods(file: str) -> None:
+    own = of_file(file, methods=["react", "cot"], size=45, share_out=False)
+    assert strata(own.load()) == {"hop/react": 30, "yesno/react": 15, "hop/cot": 5}
+    first = of_file(file, methods=["cot", "react"], size=5, share_out=False)
+    assert strata(first.load()) == {"hop/cot": 5, "hop/react": 30, "yesno/react": 15}
+
+
+def test_counts_lessen_what_is_added_but_not_the_size(file: str) -> None:
+    options = {"methods": ["react", "cot"], "share_out": False, "proportions": ADDED}
+    mix = of_file(file, size=50, counts={"cot": 4}, **options)
+    assert strata(mix.load()) == {"hop/react": 50, "yesno/react": 25, "hop/cot": 4}
+    assert mix.report["left_out_by_counts"] == 5
+    with pytest.raises(DataError, match="size asks for 75 trajectories of react, more than data.counts.react=70; raise"):
+        of_file(file, size=50, counts={"react": 70}, **options).load()
+    with pytest.raises(ConfigError, match="data.counts.cot=0 leaves nothing of cot; choose 1 or more"):
+        of_file(file, size=50, counts={"cot": 0}, **options)
+
+
+def test_at_most_takes_what_there_is_and_counts_what_is_short(file: str) -> None:
+    options = {"methods": ["react", "cot"], "size": 70, "share_out": False, "proportions": ADDED}
+    with pytest.raises(DataError, match="size asks for 70 trajectories of react on hop, but only 60 fit the mix"):
+        of_file(file, **options).load()
+    mix = of_file(file, at_most=True, **{**options, "proportions": {**ADDED, "hop": {"react": 60, "cot": 9}}})
+    assert strata(mix.load()) == {"hop/react": 60, "yesno/react": 25, "hop/cot": 9}
+    assert mix.report["fewer_than_size"] == 10
+    assert len(of_file(file, methods=["react"], size=900, at_most=True).load()) == 90
+
+
+def test_what_proportions_leave_out_is_refused_where_it_stands_beside_others(file: str) -> None:
+    options = {"size": 10, "share_out": False, "proportions": {"hop": {"react": 50, "cot": 9}}}
+    said = r"data.proportions has no number for react on yesno; add \+data.proportions.yesno.react=N, or choose"
+    with pytest.raises(ConfigError, match=said):
+        of_file(file, methods=["react"], **options).load()
+    assert len(of_file(file, methods=["cot"], **{**options, "proportions": {"other": {"react": 5}}}).load()) == 10
+
+
+def test_a_method_that_nothing_is_left_of_is_refused_never_trained_without(file: str, tmp_path: Path) -> None:
+    io = of_file(file, methods=["react", "io"])
+    said = "the mix holds no usable trajectory of io, only 95 of react, 10 of cot; choose another method or data"
+    assert io.lack() == Lack("method", said)
+    with pytest.raises(DataError, match=said):
+        io.load()
+    failed = str(tmp_path / "failed.jsonl")
+    write(failed, [trajectory(1, "hop", "react"), *(trajectory(n, "hop", "reflexion", right=False) for n in range(7))])
+    reflexion = of_file(failed, methods=["react", "reflexion"])
+    said = r"all trajectories of reflexion \(7\) are marked as failed; take them with data.right_only=false"
+    assert reflexion.lack() == Lack("method", said.replace("\\", ""))
+    with pytest.raises(DataError, match=said):
+        reflexion.load()
+    both = of_file([file, failed], methods=["react", "reflexion"], right_only=False)
+    assert both.lack() is None and strata(both.load()) == {"hop/react": 66, "yesno/react": 30, "hop/reflexion": 7}
+    with pytest.raises(DataError, match="size=1 shared out leaves nothing of cot; choose a larger one, or data.share_out"):
+        of_file(file, methods=["react", "cot"], size=1, share_out=True).load()
+
+
+def test_what_a_file_lacks_is_seen_again_after_it_has_changed(file: str) -> None:
+    mix = of_file(file, methods=["io"])
+    assert mix.lack() is not None
+    write(file, [trajectory(1, "hop", "io")])
+    assert mix.lack() is None
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_shared_out_sizes_are_nested_and_keep_proportions(file: str, seed: int) -> None:
     sizes = [5, 10, 20, 50, 99, None]
-    mixes = [of_file(file, methods=["react", "cot"], size=size, seed=seed).load() for size in sizes]
+    mixes = [of_file(file, methods=["react", "cot"], size=size, seed=seed, share_out=True).load() for size in sizes]
     for smaller, larger in zip(mixes, mixes[1:], strict=False):
         assert larger[: len(smaller)] == smaller
     assert strata(mixes[1]) == {"hop/react": 6, "yesno/react": 3, "hop/cot": 1}

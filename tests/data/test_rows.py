@@ -75,6 +75,14 @@ def test_an_unfinished_trajectory_has_no_end_token_and_no_last_observation(token
     assert tokenizer.decode(row.ids.tolist()).endswith("Action: search[X]\n")
 
 
+def test_a_failed_trajectory_needs_no_gold_answer_to_be_learnt(tokenizer: Any) -> None:
+    """Its target is what was said, as in the released files, 49 rows of which are marked as failed."""
+    wrong = replace(TRAJECTORY, question=replace(TRAJECTORY.question, answer=""), score=Score(0.0, 0.0, False))
+    for loss_on in ("targets", "all"):
+        [right_row, wrong_row], _ = maker(tokenizer, loss_on=loss_on).rows([TRAJECTORY, wrong])
+        assert wrong_row.ids.tolist() == right_row.ids.tolist() and wrong_row.targets.equal(right_row.targets)
+
+
 def test_too_long_is_dropped_split_or_an_error(tokenizer: Any) -> None:
     (whole,), _ = maker(tokenizer).rows([TRAJECTORY])
     other = replace(TRAJECTORY, question=replace(TRAJECTORY.question, id="short", text="W"), steps=STEPS[1:])
@@ -82,6 +90,7 @@ def test_too_long_is_dropped_split_or_an_error(tokenizer: Any) -> None:
 
     rows, fit = maker(tokenizer, max_length=limit).rows([TRAJECTORY, other])
     assert [row.question for row in rows] == ["short"] and fit.dropped == ["q1"] and fit.split == []
+    assert fit.lost == {"task/react": 1}
 
     rows, fit = maker(tokenizer, max_length=limit, too_long="split").rows([TRAJECTORY, other])
     assert [row.question for row in rows] == ["q1", "short"] and fit.dropped == [] and fit.split == ["q1"]

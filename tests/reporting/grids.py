@@ -35,8 +35,12 @@ class Maker:
         self.folder, self.cells = folder, list[Cell]()
 
     def cell(self, axes: Mapping[str, str], right: Sequence[float], rounds: Sequence[int] = (), trained_on: int = 100,
-             em: float | None = None, measure: str | None = None, world: str = "") -> Cell:
-        """A cell whose answer to question i is right where ``right[i]`` is 1; ``world`` changes what is asked."""
+             em: float | None = None, measure: str | None = None, world: str = "",
+             mix: Mapping[str, int] | None = None) -> Cell:
+        """A cell whose answer to question i is right where ``right[i]`` is 1; tuned on ReAct alone unless ``mix`` says.
+
+        ``world`` changes what is asked.
+        """
         run = self.folder / f"cell{len(self.cells)}"
         rounds = rounds or [2] * len(right)
         done = [trajectory(i, r, k, axes["task"], em, world)
@@ -45,7 +49,8 @@ class Maker:
         facts = {"task": axes["task"], "retriever": f"{axes['search']}[world] k=1"}
         facts |= {"measure": measure} if measure else {}
         _write(run / "metrics.json", json.dumps({**facts, **summarize(done)}))
-        fit = self._fit(trained_on) if axes["adapter"] != "none" else None
+        learnt = mix or {f"{axes.get('data')}/react": trained_on}
+        fit = self._fit(learnt) if axes["adapter"] != "none" else None
         self.cells.append(Cell(dict(axes), run, fit))
         return self.cells[-1]
 
@@ -53,17 +58,17 @@ class Maker:
         """A cell without results."""
         self.cells.append(Cell(dict(axes), self.folder / "nowhere", failed=sentence))
 
-    def grid(self, experiment: str) -> Grid:
+    def grid(self, experiment: str, left_out: Sequence[str] = ()) -> Grid:
         """All cells; its ``grid.json`` lies in ``folder``."""
-        grid = Grid(experiment, f"python train.py experiment={experiment}", tuple(self.cells))
+        grid = Grid(experiment, f"python train.py experiment={experiment}", tuple(self.cells), tuple(left_out))
         _write(self.folder / "grid.json", json.dumps(grid.to_json(self.folder)))
         return grid
 
-    def _fit(self, trained_on: int) -> Path:
+    def _fit(self, mix: Mapping[str, int]) -> Path:
         """One epoch in steps of 10, at 50 tokens a trajectory and 2 trajectories a second; 3,000 bytes of weights."""
-        fit = self.folder / f"fit{len(self.cells)}"
+        fit, trained_on = self.folder / f"fit{len(self.cells)}", sum(mix.values())
         metrics: dict[str, Any] = {"steps": trained_on // 10, "seconds": trained_on / 2, "tokens_per_s": 100.0}
-        _write(fit / "metrics.json", json.dumps({**metrics, "data": {"kept": trained_on}}))
+        _write(fit / "metrics.json", json.dumps({**metrics, "data": {"kept": trained_on, **mix}}))
         _write(fit / "config.yaml", "optim: {batch_size: 10}\nval_fraction: 0\n")
         _write(fit / "adapter" / "adapter_model.safetensors", "x" * 3000)
         return fit

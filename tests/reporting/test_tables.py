@@ -5,6 +5,7 @@ import io
 
 import pytest
 
+from fireact.reporting.grid import read_grid
 from fireact.reporting.results import results_of
 from fireact.reporting.tables import Table, table_of
 from tests.reporting.grids import PROMPTED, TUNED, Maker
@@ -34,13 +35,17 @@ def test_the_whole_table(finetuning):
     assert finetuning.markdown().splitlines()[:14] == [
         "## Table 2: prompting against fine-tuning",
         "",
-        "| acts by      | EM, %             | difference | p     | n | seeds | F1, % | finished | rounds    | "
+        "| acts by      | trajectories        | EM, %             | difference | p     | n | seeds | F1, % | finished | "
+        "rounds    | "
         "USD/question | s/question | paper, other backbones                                            |",
-        "|--------------|-------------------|------------|-------|---|-------|-------|----------|-----------|"
+        "|--------------|---------------------|-------------------|------------|-------|---|-------|-------|----------|"
+        "-----------|"
         "--------------|------------|-------------------------------------------------------------------|",
-        "| ReAct prompt | 12.5 [2.2, 47.1]  | reference  | –     | 8 | 1     | 56.2  | 100 %    | 2.0 ± 0.0 | "
+        "| ReAct prompt | –                   | 12.5 [2.2, 47.1]  | reference  | –     | 8 | 1     | 56.2  | 100 %    | "
+        "2.0 ± 0.0 | "
         "0.0100       | 1.12       | Llama-2-7B 14.8; GPT-3.5 31.4                                     |",
-        "| tuned        | 75.0 [40.9, 92.9] | +62.5      | 0.062 | 8 | 1     | 87.5  | 88 %     | 3.5 ± 2.9 | "
+        "| tuned        | miniwiki: 100 ReAct | 75.0 [40.9, 92.9] | +62.5      | 0.062 | 8 | 1     | 87.5  | 88 %     | "
+        "3.5 ± 2.9 | "
         "0.0100       | 1.12       | Llama-2-7B 26.2 (+11.4); GPT-3.5 39.2 (+7.8); all 6: +5.6 … +13.2 |",
         "",
         "- The paper found: Tuning beats prompting with every backbone, by 25 % (GPT-3.5) to 77 % (Llama-2-7B) of the "
@@ -69,17 +74,18 @@ def test_csv_holds_the_raw_numbers(finetuning):
         "backbone,adapter,acting,task,search,method,data,size,measure,score_percent,ci95_low_percent,ci95_high_percent,"
         "compared,difference_points,p,n,seeds,seeds_low_percent,seeds_high_percent,seeds_std_points,f1_percent,"
         "finished_percent,rounds_mean,rounds_std,usd_per_question,"
-        "seconds_per_question,trained_on,trajectories_per_s,tokens_per_s,adapter_mb,paper,paper_gain,paper_source,"
-        "paper_llama2_7b,paper_llama2_7b_gain,paper_gpt35,paper_gpt35_gain,failed"
+        "seconds_per_question,trained_on,trajectories,trajectories_per_s,tokens_per_s,adapter_mb,paper,paper_gain,"
+        "paper_source,paper_llama2_7b,paper_llama2_7b_gain,paper_gpt35,paper_gpt35_gain,failed"
     )
     assert lines[1] == (
         "smollm2_135m,none,react,miniwiki,bm25,,,,EM,12.5,2.241749145005667,47.088818221285344,reference,,,8,0,,,,56.25,"
-        "100.0,2.0,0.0,0.01,1.125,,,,,,,,"
+        "100.0,2.0,0.0,0.01,1.125,,,,,,,,,"
         "14.8,,31.4,,"
     )
     tuned = records(finetuning)[1]
     assert (tuned["difference_points"], tuned["p"], tuned["finished_percent"]) == ("62.5", "0.0625", "87.5")
     assert (tuned["rounds_mean"], tuned["rounds_std"]) == ("3.5", str(8.25**0.5))
+    assert tuned["trajectories"] == "miniwiki/react=100"
     assert (tuned["trained_on"], tuned["trajectories_per_s"], tuned["adapter_mb"]) == ("100.0", "2.0", "0.003")
     assert float(tuned["paper_llama2_7b_gain"]) == pytest.approx(11.4)
 
@@ -108,8 +114,31 @@ def test_what_a_row_was_trained_on_is_its_size(tmp_path):
     maker.cell({**TUNED, **at, "size": "n200", "optim.max_steps": "60"}, [1, 0], trained_on=200)
     made = table(maker, "data_scaling")
     assert made.header[:3] == ("updates", "size", "trajectories")
-    assert column(made, "updates") == ["–", "–", "60 updates"] and column(made, "trajectories") == ["500", "200", "200"]
+    assert column(made, "updates") == ["–", "–", "60 updates"] and column(made, "trajectories") == [
+        f"hotpotqa: {number} ReAct" for number in (500, 200, 200)
+    ]
     assert column(made, "paper") == ["39.2, Figure 3", "38.2, Figure 3", "–"]
+
+
+def test_every_method_and_task_learnt_from_is_counted(tmp_path):
+    maker = Maker(tmp_path)
+    one, two = {"hotpotqa/react": 500, "hotpotqa/cot": 187}, {"hotpotqa/react": 500, "mmlu/react": 456, "mmlu/cot": 247}
+    maker.cell({**TUNED, "method": "react_cot"}, [1, 0], mix=one)
+    maker.cell({**TUNED, "method": "react_cot", "data": "mixed"}, [1, 0], mix=two)
+    made = table(maker, "multi_task")
+    assert column(made, "trajectories") == [
+        "hotpotqa: 500 ReAct + 187 CoT", "hotpotqa: 500 ReAct; mmlu: 456 ReAct + 247 CoT"
+    ]
+    assert [record["trained_on"] for record in records(made)] == ["687.0", "1203.0"]
+    assert records(made)[0]["trajectories"] == "hotpotqa/react=500 hotpotqa/cot=187"
+
+
+def test_what_a_grid_leaves_out_is_said(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(TUNED, [1, 0])
+    maker.grid("multi_method", ["method=react_io data=hotpotqa: no trajectory of io was released"])
+    made = table_of(results_of(read_grid(tmp_path)))
+    assert "Left out: method=react_io data=hotpotqa: no trajectory of io was released" in made.notes
 
 
 def test_numbers_that_agree_stand_once_and_those_that_do_not_both(tmp_path):

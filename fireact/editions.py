@@ -1,0 +1,39 @@
+"""What newer keys mean for runs that were made before them: such a run stays finished wherever it would come out the same.
+
+The first edition shared ``size`` out over all tasks and methods, left out failed trajectories of released data too, and
+had no keys for either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ABSENT = {"data.share_out": True}
+"""What the absence of a key means."""
+
+
+def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``config`` less those keys of ``data`` that decide nothing in it, which is how the first edition wrote it."""
+    data = config.get("data")
+    if not isinstance(data, Mapping) or "share_out" not in data:
+        return config
+    kept = dict(data)
+    if data["share_out"] or data.get("size") is None or _is_alone(data):
+        kept = {key: value for key, value in data.items() if key not in ("share_out", "proportions")}
+    if not data.get("right_only", True) and not _has_failed(data):
+        kept["right_only"] = True
+    return {**config, "data": kept}
+
+
+def _is_alone(data: Mapping[str, Any]) -> bool:
+    """Whether there is one method on one task (on all tasks, where no proportions tell these apart): nothing to share."""
+    return len(data["methods"]) == 1 and len(data.get("proportions") or "?") == 1
+
+
+def _has_failed(data: Mapping[str, Any]) -> bool:
+    """Whether failed trajectories of the wanted methods were released; so it is taken to be, where that is not known."""
+    if not data.get("released"):
+        return True
+    rows = (data["released"].get("failed") or {}).values()
+    return any(row.get(method) for row in rows for method in data["methods"])
