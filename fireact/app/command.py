@@ -20,7 +20,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from fireact.app import keys, naming
-from fireact.app.checking import check_numbers
+from fireact.app.checking import check, check_given
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
 from fireact.launchers import lend_path
@@ -115,7 +115,8 @@ class _Cells:
             if self.total:
                 print(f"cell {context.job.num + 1} of {self.total}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
-                check_numbers(str(context.job.config_name), cfg)
+                check(str(context.job.config_name), cfg)
+                check_given(cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
                     return None

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from fireact.data.files import read
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
+from fireact.ranges import Count, Natural, Positive, Seed, Text, Texts
 from fireact.records import Trajectory
 
 
@@ -27,11 +28,11 @@ class Source:
         generate: overrides of ``generate.py`` that collect the file where it is missing.
     """
 
-    path: str | Path | Callable[[], Path]
-    methods: Sequence[str] | None = None
-    count: int | None = None
-    weight: float = 1.0
-    generate: Sequence[str] = ()
+    path: Text | Path | Callable[[], Path]
+    methods: Sequence[Text] | None = None
+    count: Count | None = None
+    weight: Positive = 1.0
+    generate: Sequence[Text] = ()
 
     def file(self) -> Path:
         """Where the file is, or would be once collected."""
@@ -61,11 +62,11 @@ class Mix:
     def __init__(
         self,
         sources: Sequence[Source],
-        methods: Sequence[str],
-        size: int | None = None,
-        counts: Mapping[str, int | None] | None = None,
+        methods: Texts,
+        size: Count | None = None,
+        counts: Mapping[str, Natural | None] | None = None,
         right_only: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
     ) -> None:
         if size is not None and size < 1:
             raise ConfigError(f"size={size} trajectories is no training set; choose 1 or more")
@@ -113,26 +114,25 @@ class Mix:
         return _first(ranked, source.count, f"the count of {file}")
 
 
-def of_file(path: str, **options: Any) -> Mix:
+def of_file(path: Text, **options: Any) -> Mix:
     """The mix of one file; ``options`` are ``Mix``'s."""
     return Mix([Source(path)], **options)
 
 
 def collected(
-    tasks: Sequence[str],
-    folder: str,
-    questions: Mapping[str, int],
-    methods: Sequence[str],
-    size: int | None = None,
+    tasks: Texts,
+    folder: Text,
+    questions: Mapping[str, Count],
+    methods: Texts,
     **options: Any,
 ) -> Mix:
     """The mix of what the default teacher does on each of ``tasks``, collected below ``folder`` where it is missing.
 
     Args:
         questions: how many of a task's train split the teacher is asked by each method.
-        size, options: ``Mix``'s.
+        options: ``Mix``'s.
     """
-    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, size, **options)
+    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, **options)
 
 
 def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:

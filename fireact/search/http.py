@@ -17,6 +17,7 @@ from typing import Any
 import httpx
 
 from fireact.errors import ConfigError, ToolError
+from fireact.ranges import Count, Positive, Retries, Seconds, Wait
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED = {401, 403}
@@ -31,12 +32,12 @@ class Limits:
     all questions together, ``connections`` is how many may be open at once.
     """
 
-    timeout: float = 20.0
-    retries: int = 4
-    backoff: float = 1.0
-    longest_wait: float = 60.0
-    per_second: float = 10.0
-    connections: int = 16
+    timeout: Seconds = 20.0
+    retries: Retries = 4
+    backoff: Wait = 1.0
+    longest_wait: Wait = 60.0
+    per_second: Positive = 10.0
+    connections: Count = 16
 
 
 class Http:

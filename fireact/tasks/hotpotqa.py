@@ -9,10 +9,11 @@ import json
 import random
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fireact.download import fetch
 from fireact.errors import ConfigError, DataError
+from fireact.ranges import Text
 from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile
 
@@ -41,11 +42,11 @@ class HotpotQA(QuestionFile):
 
     def __init__(
         self,
-        name: str = "hotpotqa",
-        questions: str | None = None,
-        path: str | None = None,
-        order: str = "file",
-        cache_dir: str = ".cache/data",
+        name: Text = "hotpotqa",
+        questions: Literal["distractor300", "dev", "train"] | None = None,
+        path: Text | None = None,
+        order: Literal["file", "shuffle", "paper"] = "file",
+        cache_dir: Text = ".cache/data",
         **arrangement: Any,
     ) -> None:
         super().__init__(name, order, **arrangement)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from fireact.backbone import load_for_acting
+from fireact.backbone.weights import load_for_acting
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.huggingface import HuggingFace
 from fireact.lms.huggingface.attention import attend

@@ -9,9 +9,9 @@ import math
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from openai import APIConnectionError, APIStatusError, AsyncOpenAI, DefaultAioHttpClient
@@ -20,6 +20,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai.limits import Budget, Gate, Rate
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, failure, read_reply
+from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.render import STOP, Dialogue, cut_after_action, served_text
 
 OPENAI = "https://api.openai.com/v1"
@@ -32,8 +33,8 @@ logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log a line a c
 class Price:
     """US dollars per million tokens."""
 
-    input: float
-    output: float
+    input: NonNegative
+    output: NonNegative
 
     def of(self, tokens_in: float, tokens_out: float) -> float:
         """US dollars."""
@@ -56,25 +57,25 @@ class OpenAI:
 
     def __init__(
         self,
-        model: str,
-        base_url: str | None = None,
-        api: str = "chat",
-        format: str = "alpaca",
-        temperature: float = 0.0,
-        max_new_tokens: int = 256,
-        seed: int | None = None,
-        omit: Collection[str] = (),
-        max_tokens_key: str = "max_tokens",
+        model: Text,
+        base_url: Text | None = None,
+        api: Literal["chat", "completions"] = "chat",
+        format: Literal["alpaca", "react"] = "alpaca",
+        temperature: NonNegative = 0.0,
+        max_new_tokens: Count = 256,
+        seed: Seed | None = None,
+        omit: Sequence[Text] = (),
+        max_tokens_key: Text = "max_tokens",
         extra_body: Mapping[str, Any] | None = None,
-        concurrency: int = 16,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
-        timeout_s: float = 120.0,
-        max_retries: int = 6,
-        budget_usd: float | None = None,
-        spent_usd: float = 0.0,
-        prices: Mapping[str, Mapping[str, float]] | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: Count = 16,
+        requests_per_minute: Positive | None = None,
+        tokens_per_minute: Positive | None = None,
+        timeout_s: Seconds = 120.0,
+        max_retries: Retries = 6,
+        budget_usd: NonNegative | None = None,
+        spent_usd: NonNegative = 0.0,
+        prices: Mapping[str, Mapping[Literal["input", "output"], NonNegative]] | None = None,
+        api_key_env: Text = "OPENAI_API_KEY",
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
