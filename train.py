@@ -29,7 +29,7 @@ def train(cfg: app.Config) -> float:
     runs.adopt(cfg.run_dir, shape)
     with runs.locked(cfg.run_dir):
         run = runs.open(cfg.run_dir, shape)
-        logger = app.build(cfg.logger)
+        logger = app.build(cfg.get("logger"))
         # What is finished is not opened again: a dashboard would gain a run that says nothing.
         shown = run.state != runs.State.FINISHED or (cfg.then_act and sweep.unfinished(cfg))
         with opened(logger if shown else None, app.resolved(cfg), "train") as dashboard:
@@ -48,7 +48,7 @@ def train(cfg: app.Config) -> float:
 
 def prompt(cfg: app.Config) -> float:
     """Let the untuned backbone act, where there is nothing to tune; returns the score."""
-    logger = app.build(cfg.logger) if sweep.unfinished(cfg) else None
+    logger = app.build(cfg.get("logger")) if sweep.unfinished(cfg) else None
     with opened(logger, app.resolved(cfg), "train") as dashboard:
         return sweep.act(cfg, dashboard)
 

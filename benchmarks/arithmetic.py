@@ -13,7 +13,7 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn import functional as F
 
-from fireact.backbone import device
+from fireact.backbone.weights import device
 from fireact.data.rows import Row
 
 

@@ -58,7 +58,8 @@ def fit(size: int, folder: Path) -> Facts:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from fireact.backbone import Adapter, Backbone, prepare_embedded
+    from fireact.backbone import Adapter, Backbone
+    from fireact.backbone.weights import prepare_embedded
     from fireact.data.module import TrajectoryModule
     from fireact.data.rows import Row
     from fireact.training.fit import fit as tune

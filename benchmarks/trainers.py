@@ -26,7 +26,7 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 from benchmarks.arithmetic import arithmetic, matrix_rate
 from benchmarks.turns import Facts, Seat
 from fireact import app
-from fireact.backbone import trainable_parameters
+from fireact.backbone.weights import trainable_parameters
 from fireact.data.batches import IGNORED, MicroBatch, StepBatches
 from fireact.data.module import TrajectoryModule
 from fireact.data.rows import Row, RowMaker

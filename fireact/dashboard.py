@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from fireact.errors import ConfigError
+from fireact.ranges import Text
 from fireact.records import Trajectory
 from fireact.render import step_text
 
@@ -106,10 +107,10 @@ class WandbRun:
 
     def __init__(
         self,
-        folder: str | Path,
-        project: str = "fireact",
-        entity: str | None = None,
-        group: str | None = None,
+        folder: Text | Path,
+        project: Text = "fireact",
+        entity: Text | None = None,
+        group: Text | None = None,
         offline: bool = False,
         upload_adapter: bool = True,
     ) -> None:

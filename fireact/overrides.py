@@ -16,12 +16,12 @@ def override(key: str, value: Any) -> str:
     """``key=value`` such that Hydra gives ``key`` this very value: text with its quotes, ``${`` never interpolated.
 
     Args:
-        value: None, a truth value, a number, text, or a list of such.
+        value: None, a truth value, a number, text, or a list or a mapping of such.
 
     >>> override("runs_dir", "it's a=b")
     "runs_dir='it\\\\'s a=b'"
     """
-    return f"{key}={_written(value)}"
+    return f"{key}={written(value)}"
 
 
 def command(script: str, overrides: Iterable[str]) -> str:
@@ -29,13 +29,16 @@ def command(script: str, overrides: Iterable[str]) -> str:
     return shlex.join(["python", script, *overrides])
 
 
-def _written(value: Any) -> str:
+def written(value: Any) -> str:
+    """A value as an override holds it."""
     if value is None or isinstance(value, bool):
         return str({None: "null"}.get(value, value)).lower()
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, list | tuple):
-        return f"[{','.join(map(_written, value))}]"
+        return f"[{','.join(map(written, value))}]"
+    if isinstance(value, dict):
+        return f"{{{','.join(f'{written(name)}:{written(below)}' for name, below in value.items())}}}"
     text = str(value)
     return text if _PLAIN.fullmatch(text) and text.lower() not in _WORDS else _quoted(text)
 

@@ -6,12 +6,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+from annotated_types import Interval
 
 from fireact import runs
 from fireact.data import released
 from fireact.errors import ConfigError
 from fireact.metrics import normalize_answer
+from fireact.ranges import Count, Fraction
 from fireact.records import Ending, Question, Trajectory
 from fireact.render import dialogue_of
 
@@ -32,10 +35,10 @@ class Rules:
     def __init__(
         self,
         right: bool = True,
-        min_f1: float = 0.0,
-        max_rounds: int | None = None,
-        max_chars: int | None = None,
-        similarity: float | None = 0.8,
+        min_f1: Fraction = 0.0,
+        max_rounds: Count | None = None,
+        max_chars: Count | None = None,
+        similarity: Annotated[float, Interval(gt=0, le=1)] | None = 0.8,
     ) -> None:
         if not 0 <= min_f1 <= 1:
             raise ConfigError(f"select.min_f1={min_f1} is no F1; choose one in 0…1")

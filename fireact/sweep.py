@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact import folders
-from fireact.app import Config, build, compose, resolved
+from fireact.app import Config, build, check_given, compose, resolved
 from fireact.app.command import Begin, Sweep
 from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
@@ -138,7 +138,7 @@ def _compose_once(cells: Sequence[Config]) -> None:
     """Compose what cells of ``train.py`` act out, each combination of options but once for all places and seeds."""
     todo = (evaluation.overrides for cfg in cells if "then_act" in cfg for evaluation in evaluations(cfg))
     for options in {tuple(o for o in overrides if o.partition("=")[0] not in _PLACES) for overrides in todo}:
-        compose("evaluate", options)
+        check_given(compose("evaluate", options))
 
 
 def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:

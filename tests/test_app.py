@@ -289,26 +289,3 @@ def test_the_prompt_of_a_method_follows_the_task() -> None:
 def test_every_named_failure_explains_itself() -> None:
     assert app.explain(FireActError("said so")) == "said so"
     assert app.explain(ValueError("a bug")) is None
-
-
-@pytest.mark.parametrize("script, override, said", [
-    ("train", "seed=abc", "seed=abc is not a number; give it one"),
-    ("train", "packing=maybe", "packing=maybe is not true or false; give it one"),
-    ("train", "val_fraction=null", "val_fraction=null is not a number; give it one"),
-    ("evaluate", "seed=true", "seed=true is not a number; give it one"),
-])
-def test_a_top_level_number_that_is_none_is_refused_when_composed(script, override, said):
-    with pytest.raises(ConfigError) as refused:
-        app.compose(script, [override])
-    assert str(refused.value) == said
-
-
-@pytest.mark.parametrize("overrides, key, said", [
-    (["task.limit=abc"], "task", "task.limit=abc is not a whole number or null; give it one"),
-    (["task.limit=1.5"], "task", "task.limit=1.5 is not a whole number or null; give it one"),
-    (["search=noise_none", "search.tool.k=x"], "search", "search.tool.k=x is not a whole number; give it one"),
-])
-def test_an_argument_that_its_class_declares_as_a_number_is_refused_when_built(overrides, key, said):
-    with pytest.raises(ConfigError) as refused:
-        app.build(app.compose("evaluate", overrides)[key])
-    assert str(refused.value) == said

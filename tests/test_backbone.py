@@ -10,7 +10,8 @@ import torch
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
-from fireact.backbone import Adapter, Backbone, load_for_acting, shared_model
+from fireact.backbone import Adapter, Backbone
+from fireact.backbone.weights import load_for_acting, shared_model
 from fireact.errors import ConfigError, ModelError
 
 IDS = torch.arange(5, 45).reshape(2, 20)
@@ -67,7 +68,7 @@ def test_dequantising_once_is_the_same_function(tiny):
 @pytest.mark.parametrize("quantization", [None, "nf4"])
 def test_a_backbone_is_loaded_once_and_nobody_changes_it(tiny, tmp_path, quantization, monkeypatch):
     loads, load = [], Backbone.model
-    monkeypatch.setattr("fireact.backbone._kept", {})
+    monkeypatch.setattr("fireact.backbone.weights._kept", {})
     monkeypatch.setattr(Backbone, "model", lambda self, *args, **kwargs: loads.append(args) or load(self, *args))
     untouched = logits(shared_model(tiny, quantization))
     tuned(tiny, Adapter("x", "lora", quantization, r=4, targets="all-linear"), tmp_path)

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from omegaconf import DictConfig
 
-from fireact.app.checking import build
+from fireact.app.checking import build, check_given
 from fireact.app.command import main
 from fireact.app.composing import compose, resolved
 from fireact.app.explaining import explain
 
-__all__ = ["Config", "build", "compose", "explain", "main", "resolved"]
+__all__ = ["Config", "build", "check_given", "compose", "explain", "main", "resolved"]
 
 Config = DictConfig

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from fireact import folders
 from fireact.app import keys, naming
-from fireact.app.checking import check_numbers
+from fireact.app.checking import check, check_given
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
 from fireact.app.leaving_out import forget, left_out
@@ -145,7 +145,8 @@ class _Cells:
                 print(f"cell {self.numbers[cfg.run_dir]} of {len(self.numbers)}: {cfg.run_dir}", flush=True)
             with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
                 folders.claim(cfg.run_dir)
-                check_numbers(str(context.job.config_name), cfg)
+                check(str(context.job.config_name), cfg)
+                check_given(cfg)
                 if sweeping and _apart(cfg):
                     self._run_in_a_process_of_its_own(context.overrides.task)
                     return None

@@ -11,13 +11,14 @@ import hydra
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from fireact.app import keys, naming
-from fireact.app.checking import check_numbers
+from fireact.app.checking import check, check_added, check_given
 from fireact.app.explaining import explain
 from fireact.errors import ConfigError
 
@@ -26,17 +27,18 @@ def compose(config_name: str, overrides: Sequence[str] = ()) -> DictConfig:
     """The configuration another script would see, ``run_dir`` included; works inside a running script too.
 
     Raises:
-        ConfigError: an override names what does not exist, or is not the number that it should be.
+        ConfigError: an override names what does not exist, or has a value that its key can't have.
     """
     register_resolvers()
     try:
         with hydra_ready():
+            _refuse_no_options(OverridesParser.create().parse_overrides(list(overrides)))
             cfg = hydra.compose(config_name, list(overrides), return_hydra_config=True)
             whole = finished(cfg, cfg.hydra, cfg.hydra.run.dir)
+            check(config_name, whole)
+            return whole
     except (HydraException, OmegaConfBaseException) as error:
         raise ConfigError(explain(error)) from error
-    check_numbers(config_name, whole)
-    return whole
 
 
 def resolved(cfg: DictConfig) -> dict[str, Any]:
@@ -49,13 +51,14 @@ def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
     """``cfg`` with ``run_dir``, ``experiment`` and ``cell`` filled in from Hydra's own part, which goes.
 
     Raises:
-        ConfigError: the folder's path would be read as an interpolation.
+        ConfigError: the folder's path would be read as an interpolation, or a key was added that nothing reads.
     """
     if "${" in folder:
         raise ConfigError(f"the run folder {folder} holds ${{, which means an interpolation; choose another path")
     experiment, cell = context.runtime.choices.get("experiment"), naming.axes_of(cfg, context)
     with open_dict(cfg):
         cfg.pop("hydra", None)
+    check_added(context.job.config_name, cfg, context.overrides.task)
     cfg.run_dir, cfg.experiment, cfg.cell = os.path.relpath(folder), experiment, cell
     return cfg
 
@@ -82,6 +85,8 @@ def plan(config_name: str, arguments: Sequence[str]) -> list[DictConfig]:
         hydras = [str(o.input_line) for o in theirs if o.key_or_group.startswith("hydra")]
         ours = [o for o in [*axes, *theirs] if not o.key_or_group.startswith("hydra")]
         cells = [compose(config_name, [*hydras, *cell]) for cell in BasicSweeper.split_arguments(ours, None)[0]]
+    for cell in cells:
+        check_given(cell)
     _refuse_shared_folders(cells)
     return cells
 
@@ -137,6 +142,18 @@ def _refuse_shared_folders(cells: Sequence[DictConfig]) -> None:
             why = f"they differ only in {unnamed}, which no folder is named by: sweep over something else" if unnamed \
                 else "leave run_dir out, and name no value of an axis twice"
             raise ConfigError(f"two cells of this sweep would share {cfg.run_dir}; {why}")
+
+
+def _refuse_no_options(overrides: Sequence[Override]) -> None:
+    """Hydra says of an option that is no text, as in ``size=150``, neither which it is nor what there is."""
+    for override in overrides:
+        group, value = override.key_or_group, None if override.is_sweep_override() else override.value()
+        if override.is_delete() or override.is_sweep_override() or isinstance(value, str | list):
+            continue
+        if (keys.CONF / group).is_dir():
+            options = ", ".join(sorted(path.stem for path in (keys.CONF / group).glob("*.yaml")))
+            hint = {"logger": ", or ~logger for none", "size": f", or size.n={value} for any number"}.get(group, "")
+            raise ConfigError(f"{override.input_line} does not exist; choose one of {options}{hint}")
 
 
 def _ours(group: str) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
@@ -18,6 +19,12 @@ def keys(cfg: Any, prefix: str = "") -> Iterator[str]:
         yield f"{prefix}{key}"
         if not OmegaConf.is_missing(cfg, key) and OmegaConf.is_dict(node := cfg._get_node(key)) and not node._is_none():
             yield from keys(node, f"{prefix}{key}.")
+
+
+def top(config_name: str) -> set[str]:
+    """The keys at the top that the files of ``conf`` give a script, and the groups."""
+    files = [CONF / f"{name}.yaml" for name in ("common", config_name)]
+    return {*groups(), *(key for file in files for key in yaml.safe_load(file.read_text(encoding="utf-8")))}
 
 
 def groups() -> list[str]:

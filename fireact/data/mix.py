@@ -15,6 +15,7 @@ from fireact.data.learnable import check
 from fireact.data.strata import ALL, Ranked, Stratum, Table, rank, stratum_of, taken
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
+from fireact.ranges import Count, Natural, Positive, Seed, Text, Texts
 from fireact.records import Trajectory
 
 
@@ -30,11 +31,11 @@ class Source:
         generate: overrides of ``generate.py`` that collect the file where it is missing.
     """
 
-    path: str | Path | Callable[[], Path]
-    methods: Sequence[str] | None = None
-    count: int | None = None
-    weight: float = 1.0
-    generate: Sequence[str] = ()
+    path: Text | Path | Callable[[], Path]
+    methods: Sequence[Text] | None = None
+    count: Count | None = None
+    weight: Positive = 1.0
+    generate: Sequence[Text] = ()
 
     def file(self) -> Path:
         """Where the file is, or would be once collected."""
@@ -61,11 +62,11 @@ class Mix:
     def __init__(
         self,
         sources: Sequence[Source],
-        methods: Sequence[str],
-        size: int | None = None,
-        counts: Mapping[str, int | None] | None = None,
+        methods: Texts,
+        size: Count | None = None,
+        counts: Mapping[str, Natural | None] | None = None,
         right_only: bool = True,
-        seed: int = 0,
+        seed: Seed = 0,
         share_out: bool = True,
         proportions: Table | None = None,
         released: Released | None = None,
@@ -169,24 +170,23 @@ class Mix:
         return f"the mix holds no usable trajectory of {method}{only}; choose another method or data"
 
 
-def of_file(path: str | Sequence[str], **options: Any) -> Mix:
+def of_file(path: Text | Texts, **options: Any) -> Mix:
     """The mix of one file, or of several; ``options`` are ``Mix``'s."""
     return Mix([Source(file) for file in ([path] if isinstance(path, str) else path)], **options)
 
 
 def collected(
-    tasks: Sequence[str],
-    folder: str,
-    questions: Mapping[str, int],
-    methods: Sequence[str],
-    size: int | None = None,
+    tasks: Texts,
+    folder: Text,
+    questions: Mapping[str, Count],
+    methods: Texts,
     **options: Any,
 ) -> Mix:
     """The mix of what the default teacher does on each of ``tasks``, collected below ``folder`` where it is missing.
 
     Args:
         questions: how many of a task's train split the teacher is asked by each method.
-        size, options: ``Mix``'s.
+        options: ``Mix``'s.
 
     Raises:
         ConfigError: ``questions`` has no number for a method.
@@ -195,7 +195,7 @@ def collected(
         if method not in questions:
             raise ConfigError(f"data.questions has no number for {method}; add +data.questions.{method}=N, or train on "
                               "trajectories of your own by data=file")
-    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, size, **options)
+    return Mix([_of_teacher(t, m, folder, questions[m]) for t in tasks for m in methods], methods, **options)
 
 
 def _of_teacher(task: str, method: str, folder: str, questions: int) -> Source:

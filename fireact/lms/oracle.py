@@ -9,10 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
+from fireact.ranges import Count, Seed
 from fireact.records import FINISH, SEARCH, Step
 from fireact.render import Dialogue, parse_step, step_text
 
@@ -74,6 +75,9 @@ class Taught(Protocol):
     def plan(self, question: str) -> Plan | None: ...
 
 
+Style = Literal["react", "reflexion", "cot", "io"]
+
+
 class Oracle:
     """Teaches ``task`` in one ``style``.
 
@@ -85,7 +89,7 @@ class Oracle:
         ConfigError: there is no such style.
     """
 
-    def __init__(self, task: Taught, style: str = "react", seed: int = 0, concurrency: int = 64) -> None:
+    def __init__(self, task: Taught, style: Style = "react", seed: Seed = 0, concurrency: Count = 64) -> None:
         styles = {"react": self._look_up, "reflexion": self._wander, "cot": self._recall, "io": self._recall}
         if style not in styles:
             raise ConfigError(f"lm.style={style} is unknown; choose {', '.join(styles)}")

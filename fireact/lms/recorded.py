@@ -7,6 +7,7 @@ from pathlib import Path
 from fireact import recordings
 from fireact.errors import ModelError
 from fireact.lms.base import Completion
+from fireact.ranges import Count, Text
 from fireact.render import Dialogue
 
 
@@ -19,7 +20,7 @@ class Recorded:
         DataError: the file is missing or malformed.
     """
 
-    def __init__(self, path: str, concurrency: int = 64) -> None:
+    def __init__(self, path: Text, concurrency: Count = 64) -> None:
         self.name, self.concurrency = f"recorded[{Path(path).name}]", concurrency
         self._path, self._turns = path, recordings.load(path).turns
 

@@ -11,6 +11,7 @@ from fireact.errors import ConfigError
 from fireact.lms.base import LanguageModel
 from fireact.methods.base import Episode
 from fireact.methods.loop import Loop
+from fireact.ranges import Count, Retries, Text
 from fireact.records import FINISH, SEARCH, Question
 from fireact.search.base import SearchTool
 
@@ -31,11 +32,11 @@ class ReAct:
 
     def __init__(
         self,
-        name: str,
-        prompt: str | None,
-        max_rounds: int = 11,
-        max_retries: int = 2,
-        trains_on: Sequence[str] = (),
+        name: Text,
+        prompt: Text | None,
+        max_rounds: Count = 11,
+        max_retries: Retries = 2,
+        trains_on: Sequence[Text] = (),
     ) -> None:
         for key, number, least in (("max_rounds", max_rounds, 1), ("max_retries", max_retries, 0)):
             if not number >= least:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from fireact.methods.react import ReAct
+from fireact.ranges import Count
 
 
 class Reflexion(ReAct):
     """At each round of ``reflect_at`` (the paper: 6 and 10) the model's thought is begun for it."""
 
-    def __init__(self, *args: Any, reflect_at: Sequence[int] = (6, 10), **kwargs: Any) -> None:
+    def __init__(self, *args: Any, reflect_at: Sequence[Count] = (6, 10), **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._reflect_at = tuple(reflect_at)
 

@@ -7,13 +7,15 @@ import re
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Annotated, Protocol
 
 import bm25s
 import numpy as np
+from annotated_types import Interval
 
 from fireact import textfiles
 from fireact.errors import ConfigError, DataError
+from fireact.ranges import Count, Text
 from fireact.records import Document
 from fireact.search.base import NOTHING
 from fireact.search.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
@@ -48,11 +50,11 @@ class BM25:
 
     def __init__(
         self,
-        corpus: Corpus | Mapped | str | Path | None,
-        k: int = 1,
-        words: int = 40,
-        title_weight: int = 2,
-        cache_dir: str | Path | None = None,
+        corpus: Corpus | Mapped | Text | Path | None,
+        k: Count = 1,
+        words: Count = 40,
+        title_weight: Annotated[int, Interval(ge=0, le=100)] = 2,
+        cache_dir: Text | Path | None = None,
     ) -> None:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")

@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from fireact.errors import ConfigError, ToolError
+from fireact.ranges import Count, Positive, Retries, Seconds, Wait
 
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED = {401, 402, 403}
@@ -37,12 +38,12 @@ class Limits:
         ConfigError: a number is out of its range, so that requests would never end or never begin.
     """
 
-    timeout: float = 20.0
-    retries: int = 4
-    backoff: float = 1.0
-    longest_wait: float = 60.0
-    per_second: float = 10.0
-    connections: int = 16
+    timeout: Seconds = 20.0
+    retries: Retries = 4
+    backoff: Wait = 1.0
+    longest_wait: Wait = 60.0
+    per_second: Positive = 10.0
+    connections: Count = 16
 
     def __post_init__(self) -> None:
         for key, least in (("retries", 0), ("connections", 1), ("backoff", 0), ("longest_wait", 0)):

@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from random import Random
-from typing import Protocol
+from typing import Literal, Protocol
 
 from fireact.calls import current
 from fireact.data.files import read
 from fireact.errors import ConfigError, DataError
+from fireact.ranges import Fraction, Seed, Text
 from fireact.records import SEARCH, Document
 from fireact.search.base import NOTHING, SearchTool
 from fireact.search.bm25 import snippet
@@ -42,7 +43,12 @@ class Noise:
     """
 
     def __init__(
-        self, tool: SearchTool, mode: str, probability: float = 0.5, seed: int = 0, pool: Pool | str | None = None
+        self,
+        tool: SearchTool,
+        mode: Literal["none", "random"],
+        probability: Fraction = 0.5,
+        seed: Seed = 0,
+        pool: Pool | Text | None = None,
     ) -> None:
         if mode not in ("none", "random"):
             raise ConfigError(f"search.mode={mode} is unknown; choose none or random")

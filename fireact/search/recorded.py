@@ -7,6 +7,7 @@ from pathlib import Path
 from fireact import recordings
 from fireact.calls import current
 from fireact.errors import ToolError
+from fireact.ranges import Text
 
 
 class Recorded:
@@ -21,7 +22,7 @@ class Recorded:
 
     varies = True
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, path: Text) -> None:
         self.name = f"recorded[{Path(path).name}]"
         self._path, self._recordings = path, recordings.load(path)
 

@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from fireact.errors import ConfigError, ToolError
+from fireact.ranges import Text
 from fireact.search.base import NOTHING
 from fireact.search.http import Http, Limits, at, explained
 
@@ -29,10 +30,10 @@ class SerpApi:
 
     def __init__(
         self,
-        base_url: str = "https://serpapi.com/search.json",
-        engine: str = "google",
-        gl: str = "us",
-        hl: str = "en",
+        base_url: Text = "https://serpapi.com/search.json",
+        engine: Text = "google",
+        gl: Text = "us",
+        hl: Text = "en",
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         key = os.environ.get(KEY)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import httpx
+from annotated_types import Interval
 
 from fireact.errors import ConfigError, ToolError
+from fireact.ranges import Count, Text
 from fireact.records import Document
 from fireact.search.base import NOTHING
 from fireact.search.bm25 import snippet
@@ -29,9 +31,9 @@ class Wikipedia:
     def __init__(
         self,
         contact: str,
-        base_url: str = "https://en.wikipedia.org/w/api.php",
-        k: int = 1,
-        words: int = 40,
+        base_url: Text = "https://en.wikipedia.org/w/api.php",
+        k: Annotated[int, Interval(ge=1, le=50)] = 1,
+        words: Count = 40,
         limits: Limits = Limits(),  # noqa: B008 - frozen
     ) -> None:
         if not contact:

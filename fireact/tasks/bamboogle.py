@@ -9,6 +9,7 @@ import csv
 from typing import Any
 
 from fireact.download import Need, fetch, need
+from fireact.ranges import Text
 from fireact.records import Question
 from fireact.tasks.questions import QuestionFile
 
@@ -18,7 +19,7 @@ _FILE = "bamboogle/test.csv"
 class Bamboogle(QuestionFile):
     """All there is is a test split, for evaluation only. See ``QuestionFile``."""
 
-    def __init__(self, name: str = "bamboogle", cache_dir: str = ".cache/data", **arrangement: Any) -> None:
+    def __init__(self, name: Text = "bamboogle", cache_dir: Text = ".cache/data", **arrangement: Any) -> None:
         super().__init__(name, **arrangement)
         self._cache_dir = cache_dir
 

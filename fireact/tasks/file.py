@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from string import ascii_uppercase
-from typing import Any
+from typing import Any, Literal
 
 from fireact import textfiles
 from fireact.errors import ConfigError, DataError, quoted
+from fireact.ranges import Text, Texts
 from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, matches, starts
 from fireact.textfiles import printable
@@ -37,12 +38,12 @@ class File(QuestionFile):
 
     def __init__(
         self,
-        name: str,
-        path: str,
-        columns: dict[str, Any],
-        scoring: str = "em",
-        corpus: str | None = None,
-        split: str = "test",
+        name: Text,
+        path: Text,
+        columns: Mapping[str, Text | Texts | None],
+        scoring: Literal["em", "yesno", "letter"] = "em",
+        corpus: Text | None = None,
+        split: Text = "test",
         **arrangement: Any,
     ) -> None:
         if scoring not in SCORINGS:

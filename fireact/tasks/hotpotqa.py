@@ -10,10 +10,11 @@ import random
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fireact.download import Need, fetch, need, sha256_of
 from fireact.errors import ConfigError, DataError
+from fireact.ranges import Text
 from fireact.records import Document, Question
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
@@ -50,11 +51,11 @@ class HotpotQA(QuestionFile):
 
     def __init__(
         self,
-        name: str = "hotpotqa",
-        questions: str | None = None,
-        path: str | None = None,
-        order: str = "file",
-        cache_dir: str = ".cache/data",
+        name: Text = "hotpotqa",
+        questions: Literal["distractor300", "dev", "train"] | None = None,
+        path: Text | None = None,
+        order: Literal["file", "shuffle", "paper"] = "file",
+        cache_dir: Text = ".cache/data",
         **arrangement: Any,
     ) -> None:
         super().__init__(name, order, **arrangement)

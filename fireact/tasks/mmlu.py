@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import csv
 import difflib
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Literal
 
 from fireact.download import Need, fetch, names, need
 from fireact.errors import ConfigError
+from fireact.ranges import Text, Texts
 from fireact.records import Question
 from fireact.tasks.questions import QuestionFile, starts
 
@@ -31,10 +32,10 @@ class MMLU(QuestionFile):
 
     def __init__(
         self,
-        name: str = "mmlu",
-        subjects: str | Sequence[str] = "all",
-        split: str = "test",
-        cache_dir: str = ".cache/data",
+        name: Text = "mmlu",
+        subjects: Text | Texts = "all",
+        split: Literal["dev", "val", "test"] = "test",
+        cache_dir: Text = ".cache/data",
         **arrangement: Any,
     ) -> None:
         super().__init__(name, right=starts, **arrangement)

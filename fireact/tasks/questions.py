@@ -5,11 +5,12 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from random import Random
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 from fireact.download import Need
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
+from fireact.ranges import Count, Seed, Text
 from fireact.records import ACCURACY, EM, Document, Question, Score
 
 Rule = Callable[[str, str], bool]  # (predicted, gold) → right
@@ -43,11 +44,11 @@ class QuestionFile(ABC):
 
     def __init__(
         self,
-        name: str,
-        order: str = "file",
-        seed: int = 0,
-        limit: int | None = None,
-        prompts: str | None = None,
+        name: Text,
+        order: Literal["file", "shuffle"] = "file",
+        seed: Seed = 0,
+        limit: Count | None = None,
+        prompts: Text | None = None,
         right: Rule = matches,
     ) -> None:
         if order not in self.orders:

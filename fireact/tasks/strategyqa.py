@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from fireact.download import Need, fetch, need
 from fireact.errors import ConfigError
+from fireact.ranges import Text
 from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, starts
 
@@ -27,7 +28,8 @@ class StrategyQA(QuestionFile):
     """
 
     def __init__(
-        self, name: str = "strategyqa", split: str = "dev", cache_dir: str = ".cache/data", **arrangement: Any
+        self, name: Text = "strategyqa", split: Literal["dev", "train"] = "dev", cache_dir: Text = ".cache/data",
+        **arrangement: Any,
     ) -> None:
         super().__init__(name, right=starts, **arrangement)
         if split not in _FILES:

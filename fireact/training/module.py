@@ -21,7 +21,7 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fireact.backbone import trainable_parameters
+from fireact.backbone.weights import trainable_parameters
 from fireact.data.batches import MicroBatch
 from fireact.errors import ModelError
 from fireact.training.attention import attend_by_trajectory, packed_mask

@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 from fireact.errors import ConfigError
+from fireact.ranges import Count, Natural, NonNegative, Positive
 
 log = logging.getLogger(__name__)
 
@@ -31,14 +33,14 @@ class Optim:
         ConfigError: a value makes no sense.
     """
 
-    lr: float
-    epochs: int = 1
-    max_steps: int | None = None
-    batch_size: int = 8
-    schedule: str = "linear"
-    warmup_steps: int = 0
-    weight_decay: float = 0.0
-    clip_norm: float | None = 1.0
+    lr: Positive
+    epochs: Count = 1
+    max_steps: Count | None = None
+    batch_size: Count = 8
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    warmup_steps: Natural = 0
+    weight_decay: NonNegative = 0.0
+    clip_norm: Positive | None = 1.0
     gradient_checkpointing: bool = False
     compile: bool = False
 

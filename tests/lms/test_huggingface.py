@@ -11,7 +11,8 @@ import torch
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.backbone import Backbone, load_for_acting
+from fireact.backbone import Backbone
+from fireact.backbone.weights import load_for_acting
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids

@@ -6,7 +6,7 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from fireact.backbone import trainable_parameters
+from fireact.backbone.weights import trainable_parameters
 from fireact.data.batches import StepBatches
 from fireact.errors import ConfigError
 from fireact.training.attention import attend_by_trajectory, packed_mask

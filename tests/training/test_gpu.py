@@ -9,7 +9,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.backbone import Adapter, load_for_acting, trainable_parameters
+from fireact.backbone import Adapter
+from fireact.backbone.weights import load_for_acting, trainable_parameters
 from fireact.data.batches import StepBatches
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.module import summed_loss

@@ -1,4 +1,7 @@
-"""A local model, tuned or not, answering many dialogues at once through one continuously batched engine."""
+"""A local model, tuned or not, answering many dialogues at once through one continuously batched engine.
+
+The engine and its torch are imported when a model is made, so that what it takes can be told without.
+"""
 
 from __future__ import annotations
 
@@ -7,16 +10,20 @@ import zlib
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-import torch
+from annotated_types import Interval
 
-from fireact.backbone import Backbone, load_for_acting
+from fireact.backbone import Backbone
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
-from fireact.lms.huggingface.cache import SlotCache
-from fireact.lms.huggingface.engine import Engine, Request
+from fireact.ranges import Count, NonNegative, Positive, Seed
 from fireact.render import Dialogue, TextFormat, cut_turn, encode, text_format, turn_is_over
+
+if TYPE_CHECKING:
+    import torch
+
+    from fireact.lms.huggingface.engine import Request
 
 _OPEN = 4  # tokens before a question that the question's first words might change
 
@@ -33,13 +40,16 @@ class HuggingFace:
         self,
         backbone: Backbone,
         adapter: str | None = None,
-        temperature: float = 0.0,
-        seed: int = 0,
-        max_new_tokens: int = 96,
-        max_context: int = 2048,
-        concurrency: int = 64,
-        cache_gib: float = 6.0,
+        temperature: NonNegative = 0.0,
+        seed: Seed = 0,
+        max_new_tokens: Count = 96,
+        max_context: Annotated[int, Interval(ge=2, le=10**9)] = 2048,
+        concurrency: Count = 64,
+        cache_gib: Positive = 6.0,
     ) -> None:
+        from fireact.backbone.weights import load_for_acting
+        from fireact.lms.huggingface.engine import Engine
+
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()
         self._tuned = backbone.text_format(self._tokenizer)
@@ -61,6 +71,8 @@ class HuggingFace:
 
     async def complete(self, dialogue: Dialogue) -> Completion:
         """See ``LanguageModel``; raises ModelError where the prompt leaves no room in ``max_context``."""
+        from fireact.lms.huggingface.engine import Request
+
         layout = self._prompted if dialogue.few_shot else self._tuned
         prompt, _ = encode(layout.segments(dialogue), self._tokenizer)
         if len(prompt) + self._max_new_tokens > self._max_context:
@@ -130,6 +142,8 @@ class HuggingFace:
         return Completion(said, kept, len(request.prompt), len(ids))
 
     def _generator(self, prompt: list[int]) -> torch.Generator | None:
+        import torch
+
         if self._temperature == 0:
             return None
         return torch.Generator().manual_seed(zlib.crc32(repr((self._seed, prompt)).encode()))
@@ -148,6 +162,8 @@ def _end_ids(model: Any, tokenizer: Any, layouts: Iterable[TextFormat]) -> froze
 
 def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
     """How many dialogues of ``max_context`` tokens fit."""
+    from fireact.lms.huggingface.cache import SlotCache
+
     if set(getattr(model.config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
         raise ModelError("this backbone's attention is not causal over the whole text, which the local engine needs; "
                          "serve it (for example with vLLM) and use lm=openai")

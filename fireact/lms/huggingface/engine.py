@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from fireact.backbone import decoder_of, logits_of
+from fireact.backbone.weights import decoder_of, logits_of
 from fireact.lms.huggingface.attention import can_share
 from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.lookup import Lookup

@@ -10,7 +10,7 @@ import os
 import random
 import time
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import httpx2  # what the openai client speaks HTTP with
@@ -25,6 +25,7 @@ from fireact.lms.openai.request import check_extra_body
 from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
+from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.render import STOP, Dialogue, cut_turn, served_text
 
 log = logging.getLogger(__name__)
@@ -54,25 +55,25 @@ class OpenAI:
 
     def __init__(
         self,
-        model: str,
-        base_url: str | None = None,
-        api: str = "chat",
-        format: str = "alpaca",
-        temperature: float = 0.0,
-        max_new_tokens: int = 256,
-        seed: int | None = None,
+        model: Text,
+        base_url: Text | None = None,
+        api: Literal["chat", "completions"] = "chat",
+        format: Literal["alpaca", "react"] = "alpaca",
+        temperature: NonNegative = 0.0,
+        max_new_tokens: Count = 256,
+        seed: Seed | None = None,
         stream: bool = True,
-        omit: Collection[str] = (),
-        max_tokens_key: str = "max_tokens",
+        omit: Collection[Text] = (),
+        max_tokens_key: Text = "max_tokens",
         extra_body: Mapping[str, Any] | None = None,
-        concurrency: int = 16,
-        requests_per_minute: float | None = None,
-        tokens_per_minute: float | None = None,
-        timeout_s: float = 120.0,
-        max_retries: int = 6,
-        budget_usd: float | None = None,
-        prices: Mapping[str, Mapping[str, float]] | None = None,
-        api_key_env: str = "OPENAI_API_KEY",
+        concurrency: Count = 16,
+        requests_per_minute: Positive | None = None,
+        tokens_per_minute: Positive | None = None,
+        timeout_s: Seconds = 120.0,
+        max_retries: Retries = 6,
+        budget_usd: NonNegative | None = None,
+        prices: Mapping[str, Mapping[Literal["input", "output"], NonNegative]] | None = None,
+        api_key_env: Text = "OPENAI_API_KEY",
         ledger: Ledger | None = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,

@@ -7,9 +7,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from itertools import cycle, islice
 from random import Random
+from typing import Annotated, Literal
+
+from annotated_types import Interval, MinLen
 
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
+from fireact.ranges import Seed, Text
 from fireact.records import ACCURACY, EM, Document, Question, Score
 from fireact.tasks.miniwiki.difficulty import difficulty_named
 from fireact.tasks.miniwiki.families import Draft, Family
@@ -35,13 +39,13 @@ class MiniWiki:
 
     def __init__(
         self,
-        name: str,
-        families: Sequence[Family],
-        seed: int = 0,
-        difficulty: str = "medium",
-        split: str = "dev",
-        limit: int | None = None,
-        prompts: str | None = None,
+        name: Text,
+        families: Annotated[Sequence[Family], MinLen(1)],
+        seed: Seed = 0,
+        difficulty: Literal["easy", "medium", "hard"] = "medium",
+        split: Literal["train", "dev", "test"] = "dev",
+        limit: Annotated[int, Interval(ge=1, le=MAXIMUM)] | None = None,
+        prompts: Text | None = None,
     ) -> None:
         if split not in SPLITS:
             raise ConfigError(f"task.split={split} is unknown; choose {', '.join(SPLITS)}")

