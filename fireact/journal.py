@@ -39,7 +39,8 @@ _MIGRATIONS = (
         key BLOB UNIQUE, source INTEGER, request TEXT, answer TEXT, error TEXT, finished REAL, seconds REAL
     )
     """,
-    # One row a call that was sent: the most that it may cost, then what it did; the first row is what went before.
+    # The first row is all that is known to have been paid; there is one more for each call of which only the most that
+    # it may cost is known.
     """
     CREATE TABLE payments (id INTEGER PRIMARY KEY, usd REAL NOT NULL, made REAL NOT NULL);
     INSERT INTO payments (usd, made)
@@ -138,11 +139,17 @@ class Journal:
         return rows[0][0] if rows else None
 
     def settle(self, entry: int, usd: float) -> None:
-        """Make the entry say what its call cost. One that a kill leaves behind counts in full for ever."""
-        self._run("UPDATE payments SET usd = ? WHERE id = ?", usd, entry)
+        """Count what the entry's call cost in its place. One that a kill leaves behind counts in full for ever."""
+        with self._usable(), self._transaction():
+            self.pay(usd)
+            self._run("DELETE FROM payments WHERE id = ?", entry)
+
+    def pay(self, usd: float) -> None:
+        """Count a call that nobody reserved anything for."""
+        self._run("UPDATE payments SET usd = usd + ? WHERE id = 1", usd)
 
     def total(self) -> float:
-        """US dollars of all entries."""
+        """US dollars: all that was paid, and all entries."""
         [[dollars]] = self._run(_TOTAL)
         return float(dollars)
 
@@ -239,14 +246,12 @@ class Journal:
     def _check_schema(self) -> None:
         """Make the tables of an empty file and those that an older one lacks; refuse those of another time."""
         if self.replay is Replay.REUSE:
-            self._db.execute("BEGIN IMMEDIATE")
-            schema = self._schema()
-            if schema or not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                for statements in _MIGRATIONS[schema:]:
-                    for statement in statements.split(";"):
+            with self._transaction():
+                schema = self._schema()
+                if schema or not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
+                    for statement in ";".join(_MIGRATIONS[schema:]).split(";"):
                         self._db.execute(statement)
-                self._db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
-            self._db.execute("COMMIT")
+                    self._db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
         if not 0 < (found := self._schema()) <= SCHEMA:
             self._db.close()
             raise StorageError(f"the journal {self.path} has schema {found}, but this version reads 1 to {SCHEMA}; "
@@ -255,6 +260,17 @@ class Journal:
     def _schema(self) -> int:
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
         return int(found)
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All that the body writes, or nothing; no other process writes meanwhile."""
+        self._db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -37,7 +36,7 @@ class JournaledModel:
             assert self._lm is not None
             completion = await self._lm.complete(dialogue)
             if completion.cost_usd and getattr(self._lm, "ledger", None) is not self._journal:
-                self._journal.reserve(completion.cost_usd, math.inf)  # the others' budgets count it too
+                self._journal.pay(completion.cost_usd)  # the others' budgets count it too
             return json_text(dataclasses.asdict(completion))
 
         return completion_of(await self._journal.answer(source, self.name, self.varies, asked, ask))

@@ -161,7 +161,7 @@ class Http:
     async def _rest(self, attempt: int, wait: float | None) -> None:
         """Before the next attempt; a wait that the service asks for holds everybody back."""
         if wait is None:
-            longest = min(self._limits.backoff * 2**attempt, self._limits.longest_wait)
+            longest = min(self._limits.backoff * 2 ** min(attempt, 30), self._limits.longest_wait)
             await asyncio.sleep(longest * _JITTER.uniform(0.5, 1))
         else:
             self._next = max(self._next, time.monotonic() + wait)

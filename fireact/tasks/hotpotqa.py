@@ -52,7 +52,7 @@ class HotpotQA(QuestionFile):
     def __init__(
         self,
         name: Text = "hotpotqa",
-        questions: Literal["distractor300", "dev", "train"] | None = None,
+        questions: Literal["paper", "dev", "train", "distractor300"] | None = None,
         path: Text | None = None,
         order: Literal["file", "shuffle", "paper"] = "file",
         cache_dir: Text = ".cache/data",

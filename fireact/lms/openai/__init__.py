@@ -208,7 +208,7 @@ def _check_positive(**numbers: float | None) -> None:
 
 def _backoff(attempt: int) -> float:
     """Seconds: doubled with every attempt, and shortened at random so that those who failed together part."""
-    longest = min(_BACKOFF_S * 2.0**attempt, _LONGEST_BACKOFF_S)
+    longest = min(_BACKOFF_S * 2.0 ** min(attempt, 10), _LONGEST_BACKOFF_S)
     return random.uniform(longest / 2, longest)
 
 

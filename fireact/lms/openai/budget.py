@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -57,18 +58,18 @@ def check_budget(usd: float, model: str, prices: Mapping[str, Any], unlimited: b
 
 
 class Ledger(Protocol):
-    """What calls cost, in US dollars: at first the most that each may, later what it did. Entries are never dropped."""
+    """What calls cost, in US dollars: at first the most that each may, later what it did. Nothing is ever forgotten."""
 
     def reserve(self, usd: float, budget: float) -> int | None:
         """A new entry of ``usd``; None, and no entry, where all of them would then pass ``budget``."""
         ...
 
     def settle(self, entry: int, usd: float) -> None:
-        """Make the entry say what the call really cost."""
+        """Count what the call really cost in place of the entry."""
         ...
 
     def total(self) -> float:
-        """All entries together."""
+        """All that was paid, and all entries."""
         ...
 
 
@@ -76,22 +77,26 @@ class MemoryLedger:
     """A ``Ledger`` of this process alone, where no journal keeps one."""
 
     def __init__(self) -> None:
-        self._entries: list[float] = []
+        self._paid = 0.0
+        self._entries: dict[int, float] = {}
+        self._numbers = itertools.count()
 
     def reserve(self, usd: float, budget: float) -> int | None:
         """See ``Ledger``."""
         if self.total() + usd > budget:
             return None
-        self._entries.append(usd)
-        return len(self._entries) - 1
+        entry = next(self._numbers)
+        self._entries[entry] = usd
+        return entry
 
     def settle(self, entry: int, usd: float) -> None:
         """See ``Ledger``."""
-        self._entries[entry] = usd
+        del self._entries[entry]
+        self._paid += usd
 
     def total(self) -> float:
         """See ``Ledger``."""
-        return math.fsum(self._entries)
+        return self._paid + sum(self._entries.values())
 
 
 class Budget:
