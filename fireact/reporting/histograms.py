@@ -45,7 +45,7 @@ def shares(rounds: NDArray[np.int64]) -> NDArray[np.float64]:
 
 def _panel(panel: Axes, line: Compared, results: Results) -> None:
     edges = np.arange(LAST + 2) - 0.5
-    if not line.is_reference:
+    if line.reference is not None and not line.is_reference:
         panel.stairs(shares(line.reference.rounds), edges, color=GREY, linestyle="--", linewidth=1)
     panel.stairs(shares(line.row.rounds), edges, color=COLOURS[0], linewidth=1.8)
     ending = " (reference)" if line.is_reference else ""

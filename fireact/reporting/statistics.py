@@ -69,7 +69,7 @@ def restated(metrics: Mapping[str, Any]) -> dict[str, Any]:
         low, high = metrics[f"{score}_ci95"]
         counted = score == "em" and abs(n * metrics["em"] - round(n * metrics["em"])) < 1e-6
         intervals[f"{score}_ci95"] = wilson_ci95(metrics[score], n) if counted or low == high else (low, high)
-    return {**metrics, **intervals}
+    return {**metrics, **{key: list(interval) for key, interval in intervals.items()}}  # as JSON has them
 
 
 _SUMMED = ("lm_calls", "search_calls", "tokens_in", "tokens_out", "cost_usd")

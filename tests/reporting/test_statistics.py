@@ -38,11 +38,11 @@ def test_scores_divide_by_the_questions_asked():
 
 def test_files_that_hold_bootstrap_intervals_are_read_with_wilsons():
     old = {"n": 50, "em": 0.0, "f1": 0.0, "accuracy": 0.0, "em_ci95": [0.0, 0.0], "f1_ci95": [0.0, 0.0]}
-    none = wilson_ci95(0, 50)
+    none = list(wilson_ci95(0, 50))
     assert restated(old) == {**old, "em_ci95": none, "f1_ci95": none, "accuracy_ci95": none}
     old = {**old, "em": 0.06, "f1": 0.1, "accuracy": 0.5, "em_ci95": [0.0, 0.14], "f1_ci95": [0.02, 0.19]}
     assert restated(old) == {
-        **old, "em_ci95": wilson_ci95(0.06, 50), "f1_ci95": (0.02, 0.19), "accuracy_ci95": wilson_ci95(0.5, 50)
+        **old, "em_ci95": [*wilson_ci95(0.06, 50)], "f1_ci95": [0.02, 0.19], "accuracy_ci95": [*wilson_ci95(0.5, 50)]
     }
 
 
