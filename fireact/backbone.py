@@ -16,7 +16,9 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -259,8 +261,24 @@ def _hub_answers() -> bool:
     return True
 
 
+_chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
+
+
+@contextmanager
+def computing_on(place: torch.device) -> Iterator[None]:
+    """Load models on ``place`` within this block: a trainer may compute elsewhere than on the first GPU there is."""
+    token = _chosen.set(place)
+    try:
+        with torch.cuda.device(place) if place.type == "cuda" else nullcontext():
+            yield
+    finally:
+        _chosen.reset(token)
+
+
 def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
+    """Where models are loaded: as ``computing_on`` says, else on the current GPU if there is one, else on the CPU."""
+    if (place := _chosen.get()) is not None:
+        return place
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 

@@ -18,6 +18,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fireact.app import keys, naming
 from fireact.app.checking import check_numbers
+from fireact.app.choosing import settle
 from fireact.app.explaining import explain
 from fireact.errors import ConfigError
 
@@ -46,11 +47,12 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
-    """``cfg`` with ``run_dir``, ``experiment`` and ``cell`` filled in from Hydra's own part, which goes."""
+    """``cfg`` without Hydra's own part, from which ``run_dir``, ``experiment`` and ``cell`` come, and without ``auto``."""
     experiment, cell = context.runtime.choices.get("experiment"), naming.axes_of(cfg, context)
     with open_dict(cfg):
         cfg.pop("hydra", None)
     cfg.run_dir, cfg.experiment, cfg.cell = os.path.relpath(folder), experiment, cell
+    settle(cfg)
     return cfg
 
 

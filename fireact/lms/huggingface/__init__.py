@@ -16,6 +16,8 @@ from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.render import STOP, Dialogue, PlainFormat, TextFormat, cut_after_action, encode, text_format
 
+_ON_A_CPU = 6.0  # GiB
+_OF_FREE = 0.7  # of a GPU's free memory; a step over all dialogues takes of the rest
 _OPEN = 4  # tokens before a question that the question's first words might change
 
 
@@ -24,7 +26,8 @@ class HuggingFace:
 
     Few-shot dialogues are plain ReAct text; without a few-shot prompt the backbone's own format is used, the one it
     was tuned in. Decoding is greedy at ``temperature`` 0, else sampled from a generator that depends on ``seed`` and
-    the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight.
+    the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight; those of
+    a few-shot prompt are held once, besides. None is 6 GiB on a CPU, and most of what the weights leave free on a GPU.
     """
 
     def __init__(
@@ -36,7 +39,7 @@ class HuggingFace:
         max_new_tokens: int = 96,
         max_context: int = 2048,
         concurrency: int = 64,
-        cache_gib: float = 6.0,
+        cache_gib: float | None = None,
     ) -> None:
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()
@@ -46,6 +49,7 @@ class HuggingFace:
         self._end_ids = _end_ids(model, self._tokenizer)
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
+        cache_gib = room(model.device) if cache_gib is None else cache_gib
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
         try:
             self._engine = Engine(model, self.concurrency, max_context)
@@ -139,6 +143,14 @@ def _end_ids(model: Any, tokenizer: Any) -> frozenset[int]:
     configured = model.generation_config.eos_token_id
     several = configured if isinstance(configured, list) else [configured]
     return frozenset(i for i in [*several, tokenizer.eos_token_id] if i is not None)
+
+
+def room(device: torch.device) -> float:
+    """GiB for keys and values on ``device``, whose memory holds the weights already."""
+    if device.type != "cuda":
+        return _ON_A_CPU
+    free, _ = torch.cuda.mem_get_info(device)
+    return round(_OF_FREE * free / 2**30, 1)
 
 
 def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
