@@ -10,7 +10,7 @@ import torch
 
 from benchmarks.turns import Facts, Seat
 from fireact import app
-from fireact.lms.huggingface import HuggingFace
+from fireact.lms.huggingface import HuggingFace, room
 from fireact.lms.huggingface.engine import Request
 from fireact.records import Question, Trajectory
 from fireact.render import STOP
@@ -66,7 +66,8 @@ def main(name: str, *overrides: str) -> None:
     seat.ready()
     trajectories = act(lm, cfg, questions)
     texts = {id: words for trajectory in trajectories for id, words in said(trajectory).items()}
-    seat.done(texts=texts, cache=cache_bytes(lm), bound=cfg.lm.cache_gib * 2**30)
+    bound = (cfg.lm.cache_gib or room(torch.device("cpu"))) * 2**30
+    seat.done(texts=texts, cache=cache_bytes(lm), bound=bound)
     seat.leave()
 
 

@@ -100,7 +100,7 @@ def config(folder: Path, *overrides: str) -> Any:
 
 
 def lora(scale: Scale, folder: Path, steps: int) -> Facts:
-    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora"))
+    return _tune(scale, steps, folder / "lora", scale.lora_pack, config(folder, "adapter=lora", "optim.compile=false"))
 
 
 def lora_compiled(scale: Scale, folder: Path, steps: int) -> Facts:
@@ -109,7 +109,8 @@ def lora_compiled(scale: Scale, folder: Path, steps: int) -> Facts:
 
 
 def qlora(scale: Scale, folder: Path, steps: int) -> Facts:
-    return _tune(scale, steps, folder / "qlora", scale.qlora_pack, config(folder, "adapter=qlora"))
+    cfg = config(folder, "adapter=qlora", "optim.compile=false")
+    return _tune(scale, steps, folder / "qlora", scale.qlora_pack, cfg)
 
 
 def qlora_compiled(scale: Scale, folder: Path, steps: int) -> Facts:

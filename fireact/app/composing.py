@@ -19,6 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fireact.app import keys, naming
 from fireact.app.checking import check, check_added, check_given
+from fireact.app.choosing import settle
 from fireact.app.explaining import explain
 from fireact.errors import ConfigError
 
@@ -48,7 +49,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
-    """``cfg`` with ``run_dir``, ``experiment`` and ``cell`` filled in from Hydra's own part, which goes.
+    """``cfg`` without Hydra's own part, from which ``run_dir``, ``experiment`` and ``cell`` come, and without ``auto``.
 
     Raises:
         ConfigError: the folder's path would be read as an interpolation, or a key was added that nothing reads.
@@ -60,6 +61,7 @@ def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
         cfg.pop("hydra", None)
     check_added(context.job.config_name, cfg, context.overrides.task)
     cfg.run_dir, cfg.experiment, cfg.cell = os.path.relpath(folder), experiment, cell
+    settle(cfg)
     return cfg
 
 

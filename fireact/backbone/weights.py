@@ -13,7 +13,9 @@ import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -240,8 +242,24 @@ def _hub_answers() -> bool:
     return True
 
 
+_chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)
+
+
+@contextmanager
+def computing_on(place: torch.device) -> Iterator[None]:
+    """Load models on ``place`` within this block: a trainer may compute elsewhere than on the first GPU there is."""
+    token = _chosen.set(place)
+    try:
+        with torch.cuda.device(place) if place.type == "cuda" else nullcontext():
+            yield
+    finally:
+        _chosen.reset(token)
+
+
 def device() -> torch.device:
-    """The accelerator if there is one, else the CPU."""
+    """Where models are loaded: as ``computing_on`` says, else on the current GPU if there is one, else on the CPU."""
+    if (place := _chosen.get()) is not None:
+        return place
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
 
 

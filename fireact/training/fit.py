@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import resource
 import shutil
 import warnings
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import lightning
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
 from safetensors import SafetensorError
@@ -21,6 +21,7 @@ from transformers import set_seed
 
 from fireact import folders
 from fireact.backbone import Adapter, Backbone
+from fireact.backbone.weights import computing_on, device
 from fireact.dashboard import Dashboard
 from fireact.data.batches import MicroBatch
 from fireact.data.module import TrajectoryModule
@@ -96,7 +97,7 @@ def fit(
         unpadded ones), ``targets``, ``seconds`` in optimizer steps, ``tokens_per_s``, ``peak_memory_bytes``.
 
     Raises:
-        ConfigError: early stopping without validation rows.
+        ConfigError: early stopping without validation rows, or a trainer that this machine has no devices for.
         ModelError: the backbone can't be loaded, or the loss is not finite.
         StorageError: a checkpoint or the adapter can't be written, or ``folder`` is somebody else's.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after a checkpoint.
@@ -104,28 +105,33 @@ def fit(
     if early_stop and not data.validation_rows:
         raise ConfigError("early_stop needs a validation loss; set val_fraction above 0")
     folders.claim(folder)
-    if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", 0)))  # each rank loads the backbone on its own GPU
-    set_seed(seed)
-    tuner = Tuner(adapter.apply(backbone), optim, optim.total_steps(data.steps_per_epoch))
     stop, checkpoints = StopRequest(), folder / "checkpoints"
     saver = Checkpointer(checkpoints, save_every, keep_best=bool(early_stop), stop=stop)
     callbacks: list[Callback] = [saver, Progress()]
     if early_stop:
         callbacks.append(EarlyStopping("val_loss", patience=early_stop))
-    run = trainer(
-        logger=[DashboardLogger(each) if isinstance(each, Dashboard) else each for each in loggers],
-        callbacks=callbacks, default_root_dir=folder, max_steps=tuner.total_steps, max_epochs=-1,
-        num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False, enable_progress_bar=False,
-    )
-    _train(run, tuner, data, saver)
-    if early_stop:
-        tuner.totals.val_loss = saver.best_loss
-    if run.is_global_zero:
-        load_weights(_whole(tuner, adapter, backbone), checkpoints / (BEST if early_stop else LAST))
-        _export(adapter, tuner, backbone, folder / "adapter")
-        (checkpoints / PREVIOUS).unlink(missing_ok=True)
-    return _results(run, tuner)
+    total_steps = optim.total_steps(data.steps_per_epoch)
+    try:
+        run = trainer(
+            logger=[DashboardLogger(each) if isinstance(each, Dashboard) else each for each in loggers],
+            callbacks=callbacks, default_root_dir=folder, max_steps=total_steps, max_epochs=-1,
+            num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False,
+            enable_progress_bar=False,
+        )
+    except MisconfigurationException as error:
+        raise ConfigError(f"this trainer does not suit this machine ({str(error).splitlines()[0].rstrip('.')}); "
+                          "choose trainer=auto or cpu") from error
+    with computing_on(run.strategy.root_device):  # each rank loads the backbone on its own device
+        set_seed(seed)
+        tuner = Tuner(adapter.apply(backbone), optim, total_steps)
+        _train(run, tuner, data, saver)
+        if early_stop:
+            tuner.totals.val_loss = saver.best_loss
+        if run.is_global_zero:
+            load_weights(_whole(tuner, adapter, backbone), checkpoints / (BEST if early_stop else LAST))
+            _export(adapter, tuner, backbone, folder / "adapter")
+            (checkpoints / PREVIOUS).unlink(missing_ok=True)
+        return _results(run, tuner)
 
 
 def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, saver: Checkpointer) -> None:
@@ -180,7 +186,7 @@ def _results(run: lightning.Trainer, tuner: Tuner) -> dict[str, float | None]:
 
 
 def _peak_memory() -> int:
-    """Bytes: of the GPU if there is one, else of this process."""
-    if torch.cuda.is_available():
+    """Bytes: of the GPU if it computes on one, else of this process."""
+    if device().type == "cuda":
         return torch.cuda.max_memory_allocated()
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024

@@ -5,8 +5,11 @@ import functools
 import io
 import os
 import signal
+from contextlib import nullcontext
 from dataclasses import replace
+from types import SimpleNamespace
 
+import lightning
 import pytest
 import torch
 from lightning.pytorch.loggers import Logger
@@ -15,7 +18,7 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from fireact.backbone import Adapter
+from fireact.backbone import Adapter, device
 from fireact.errors import ConfigError, ModelError
 from fireact.training.csv_logger import MetricsCSV
 from fireact.training.progress import Progress
@@ -205,6 +208,38 @@ def test_two_processes_give_the_weights_of_one(one_thread, exact, tune, tmp_path
     alone, together = (last_checkpoint(tmp_path / name)["totals"] for name in ("alone", "together"))
     for name in "epoch_loss", "val_loss", "tokens", "targets":
         assert together[name] == pytest.approx(alone[name], rel=1e-9)
+
+
+class Placed(Exception):
+    """Where a model would have been loaded."""
+
+
+class Where(Adapter):
+    def apply(self, backbone):
+        raise Placed(device())
+
+
+def test_a_trainer_on_the_cpu_has_its_model_there_though_a_gpu_is_near(tune, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "current_device", lambda: 0)
+    with pytest.raises(Placed) as placed:
+        tune(adapter=Where("lora", "lora"))
+    assert (placed.value.args, device()) == ((torch.device("cpu"),), torch.device("cuda", 0))
+
+
+def test_every_rank_has_its_model_where_its_strategy_computes(tune, monkeypatch):
+    """Not where LOCAL_RANK says, which SLURM does not set."""
+    current = []
+    monkeypatch.setattr(torch.cuda, "device", lambda place: nullcontext(current.append(place)))
+    third = SimpleNamespace(strategy=SimpleNamespace(root_device=torch.device("cuda", 3)))
+    with pytest.raises(Placed) as placed:
+        tune(adapter=Where("lora", "lora"), trainer=lambda **_: third)
+    assert (placed.value.args, current) == ((torch.device("cuda", 3),), [torch.device("cuda", 3)])
+
+
+def test_a_trainer_that_needs_what_is_not_there_is_one_sentence(tune):
+    with pytest.raises(ConfigError, match=r"^this trainer does not suit this machine \(.*\); choose trainer=auto or"):
+        tune(trainer=functools.partial(lightning.Trainer, accelerator="tpu", devices=1))
 
 
 def test_the_embedded_backbone_learns_by_qlora(smollm2, tune, tmp_path):

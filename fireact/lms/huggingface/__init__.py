@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from fireact.lms.huggingface.engine import Request
 
+_ON_A_CPU = 6.0  # GiB
+_OF_FREE = 0.7  # of a GPU's free memory; a step over all dialogues takes of the rest
 _OPEN = 4  # tokens before a question that the question's first words might change
 
 
@@ -33,7 +35,8 @@ class HuggingFace:
 
     Few-shot dialogues are plain ReAct text; without a few-shot prompt the backbone's own format is used, the one it
     was tuned in. Decoding is greedy at ``temperature`` 0, else sampled from a generator that depends on ``seed`` and
-    the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight.
+    the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight; those of
+    a few-shot prompt are held once, besides. None is 6 GiB on a CPU, and most of what the weights leave free on a GPU.
     """
 
     def __init__(
@@ -45,7 +48,7 @@ class HuggingFace:
         max_new_tokens: Count = 96,
         max_context: Annotated[int, Interval(ge=2, le=10**9)] = 2048,
         concurrency: Count = 64,
-        cache_gib: Positive = 6.0,
+        cache_gib: Positive | None = None,
     ) -> None:
         from fireact.backbone.weights import load_for_acting
         from fireact.lms.huggingface.engine import Engine
@@ -58,6 +61,7 @@ class HuggingFace:
         self._end_ids = _end_ids(model, self._tokenizer, (self._tuned, self._prompted))
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
+        cache_gib = room(model.device) if cache_gib is None else cache_gib
         self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
         try:
             self._engine = Engine(model, self.concurrency, max_context)
@@ -158,6 +162,14 @@ def _end_ids(model: Any, tokenizer: Any, layouts: Iterable[TextFormat]) -> froze
     several = configured if isinstance(configured, list) else [configured]
     ends = [tokenizer.convert_tokens_to_ids(layout.end_token) for layout in layouts if layout.end_token]
     return frozenset(i for i in [*several, tokenizer.eos_token_id, *ends] if i is not None)
+
+
+def room(device: torch.device) -> float:
+    """GiB for keys and values on ``device``, whose memory holds the weights already."""
+    if device.type != "cuda":
+        return _ON_A_CPU
+    free, _ = torch.cuda.mem_get_info(device)
+    return round(_OF_FREE * free / 2**30, 1)
 
 
 def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
