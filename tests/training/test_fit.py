@@ -18,7 +18,8 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from fireact.backbone import Adapter, device
+from fireact.backbone import Adapter
+from fireact.backbone.weights import device
 from fireact.errors import ConfigError, ModelError
 from fireact.training.csv_logger import MetricsCSV
 from fireact.training.progress import Progress
