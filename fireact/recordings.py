@@ -105,7 +105,7 @@ def _journaled(path: str) -> tuple[dict[str, tuple[Turn, ...]], dict[str, str]]:
 def _released(path: Path) -> list[tuple[str, list[Turn]]] | None:
     """The episodes of a released evaluation run; None for any other file, faulty ones included."""
     try:
-        rows = textfiles.loads(path.read_bytes(), str(path), replaced=Counter()) if path.suffix == ".json" else None
+        rows = textfiles.loads(path.read_bytes(), str(path), surrogates=Counter()) if path.suffix == ".json" else None
     except (OSError, DataError):
         return None
     if not isinstance(rows, dict):

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from fireact.errors import DataError, quoted
 
@@ -25,6 +25,9 @@ _SURROGATE_ESCAPE = re.compile(r"\\u[dD][89a-fA-F]")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters but for the line break and the tab, and the marks that turn the direction of writing.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+Surrogates = Counter[str] | Literal["refuse", "keep"]
 
 
 class _FaultError(ValueError):
@@ -69,12 +72,12 @@ def loads(
     raw: bytes,
     what: str,
     expected: str = "JSON",
-    replaced: Counter[str] | None = None,
+    surrogates: Surrogates = "refuse",
     parse_float: Callable[[str], Any] = finite,
 ) -> Any:
     """The one JSON value in ``raw``, called ``what`` in errors.
 
-    Half surrogate pairs become U+FFFD, counted as ``replaced_surrogates`` in ``replaced``; without it they are refused.
+    Halves of ``surrogates`` pairs are refused, kept, or become U+FFFD, counted as ``replaced_surrogates``.
 
     Raises:
         DataError: it is no UTF-8 or no JSON (then ``expected`` says what was awaited), or says two things at once.
@@ -83,10 +86,10 @@ def loads(
     value, end = source.value(source.next(0), what, parse_float)
     if end != len(source.text):
         raise source.no_json("Extra data", end)
-    return _whole(value, source.text, what, replaced)
+    return _whole(value, source.text, what, surrogates)
 
 
-def members(raw: bytes, what: str, expected: str, replaced: Counter[str]) -> Iterator[tuple[str, Any]]:
+def members(raw: bytes, what: str, expected: str, surrogates: Surrogates) -> Iterator[tuple[str, Any]]:
     """The members of the JSON list in ``raw``, each with its place (``row 1``), as ``loads`` would read them.
 
     Raises:
@@ -99,7 +102,7 @@ def members(raw: bytes, what: str, expected: str, replaced: Counter[str]) -> Ite
             break
         start, where = end, f"row {number}"
         value, end = source.value(start, f"{what}, {where}", finite)
-        yield where, _whole(value, text[start:end], f"{what}, {where}", replaced)
+        yield where, _whole(value, text[start:end], f"{what}, {where}", surrogates)
         if text[end : end + 1] != ",":
             break
         end = source.next(end + 1)
@@ -158,16 +161,16 @@ def _decoder(parse_float: Callable[[str], Any]) -> json.JSONDecoder:
     return json.JSONDecoder(object_pairs_hook=_object, parse_float=parse_float, parse_constant=_constant)
 
 
-def _whole(value: Any, text: str, what: str, replaced: Counter[str] | None) -> Any:
-    """``value``, read from ``text``, without halves of surrogate pairs."""
-    if not _SURROGATE_ESCAPE.search(text):
+def _whole(value: Any, text: str, what: str, surrogates: Surrogates) -> Any:
+    """``value``, read from ``text``, with halves of surrogate pairs treated as said."""
+    if surrogates == "keep" or not _SURROGATE_ESCAPE.search(text):
         return value
     found: Counter[str] = Counter()
     value = _replaced(value, found)
-    if replaced is None and found:
+    if isinstance(surrogates, Counter):
+        surrogates.update(found)
+    elif found:
         raise DataError(f"{what} holds half of a surrogate pair (as in \\ud83d), which is no character; mend the text")
-    if replaced is not None:
-        replaced.update(found)
     return value
 
 

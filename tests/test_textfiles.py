@@ -58,6 +58,7 @@ def test_half_a_surrogate_pair_is_replaced_where_that_is_counted() -> None:
     values = [value for _, value in members(text, "f", "rows", counts)]
     assert values == [{"a": "x\ufffd"}, "😀", "\\ud83d", {"\ufffd": ["\ufffd\ufffd"]}]
     assert counts == {"replaced_surrogates": 4}
+    assert loads(rb'"x\ud83d"', "f", surrogates="keep") == "x\ud83d"
 
 
 def test_a_list_is_read_member_by_member_as_json_reads_it() -> None:

@@ -28,18 +28,20 @@ from fireact.errors import DataError, StorageError, quoted
 from fireact.records import Trajectory
 
 
-def read(path: str | Path, counts: Counter[str]) -> Iterator[Trajectory]:
+def read(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[Trajectory]:
     """The trajectories of a file, one at a time; ``counts`` gains ``rows``, ``failed`` and every repair by its name.
+
+    Halves of surrogate pairs, which no tokenizer takes, are replaced and counted, unless a text is wanted ``as_said``.
 
     Raises:
         DataError: the file is missing or malformed; names the file and the line (or the row, counted from 1).
     """
-    return (trajectory for _, trajectory in placed(path, counts))
+    return (trajectory for _, trajectory in placed(path, counts, as_said))
 
 
-def placed(path: str | Path, counts: Counter[str]) -> Iterator[tuple[str, Trajectory]]:
+def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[tuple[str, Trajectory]]:
     """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``."""
-    for at, row in _rows(Path(path), counts):
+    for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
         where = f"{path}, {at}"
         try:
             trajectory = _convert(row, counts)
@@ -72,26 +74,26 @@ def write(
     return number
 
 
-def _rows(path: Path, counts: Counter[str]) -> Iterator[tuple[str, Any]]:
+def _rows(path: Path, counts: Counter[str], surrogates: textfiles.Surrogates) -> Iterator[tuple[str, Any]]:
     try:
         if path.suffix.lower() == ".jsonl":
             for number, line in textfiles.lines(path):
                 where = f"line {number}"
-                yield where, textfiles.loads(line, f"{path}, {where}", _ROW, counts)
+                yield where, textfiles.loads(line, f"{path}, {where}", _ROW, surrogates)
         else:
-            yield from _members(path, counts)
+            yield from _members(path, counts, surrogates)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}); name a file of trajectories") from None
 
 
-def _members(path: Path, counts: Counter[str]) -> Iterator[tuple[str, Any]]:
+def _members(path: Path, counts: Counter[str], surrogates: textfiles.Surrogates) -> Iterator[tuple[str, Any]]:
     raw = path.read_bytes()
     if not raw.strip():
         raise DataError(f"{path} is empty; expected a list of trajectories")
     if textfiles.decoded(raw, str(path)).lstrip().startswith("["):
-        yield from textfiles.members(raw, str(path), _ROW, counts)
+        yield from textfiles.members(raw, str(path), _ROW, surrogates)
         return
-    value = textfiles.loads(raw, str(path), _ROW, counts)
+    value = textfiles.loads(raw, str(path), _ROW, surrogates)
     if not isinstance(value, dict):
         raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
     if not all(isinstance(row, dict) and "traj" in row for row in value.values()):

@@ -71,7 +71,7 @@ class Cell:
 
     def trajectories(self) -> Iterator[Trajectory]:
         """What it did, one trajectory at a time, in the order in which the questions were finished."""
-        return read(self.run / PREDICTIONS, Counter())
+        return read(self.run / PREDICTIONS, Counter(), as_said=True)
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
         ("q.jsonl", "[" * 100_000, {}, "line 1 is nested too deeply"),
         ("q.jsonl", '{"\x1b[2J": "Q?"}'.replace("\x1b", r"\u001b"), {}, r"the row has \\x1b\[2J$"),
         ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": %s}' % [0], LETTER, "a list of texts in 'choices'"),
-        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": ["x"%s]}' % (', "x"' * 26), LETTER, "26 choices, not"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": ["x"%s]}' % (', "x"' * 26), LETTER, "26 choices"),
         ("q.csv", "question,answer,answer\nQ?,A,B\n", {}, "line 1: two columns are called 'answer'"),
         ("q.jsonl", "\n", {}, "has no rows; task.path needs at least one"),
         ("q.csv", "question,answer\n", {}, "has no rows"),
