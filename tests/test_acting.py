@@ -71,6 +71,17 @@ def test_a_run_is_made_again_from_its_journal_alone(tmp_path: Path) -> None:
         evaluate(tmp_path / "c", *MINIWIKI, *replay, "lm.seed=1")
 
 
+def test_a_tasks_own_score_is_printed_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = evaluate(tmp_path / "yesno", "task=miniwiki_yesno", *MINIWIKI)
+    assert (figures["measure"], figures["accuracy"]) == ("accuracy", 1.0)
+    said = capsys.readouterr().out
+    assert said.startswith("miniwiki_yesno by react: accuracy 1.000 [0.758, 1.000], 12 of 12 finished, rounds ")
+    assert evaluate(tmp_path / "yesno", "task=miniwiki_yesno", *MINIWIKI) == figures
+    assert "is finished already (accuracy 1.000); nothing to do" in capsys.readouterr().out
+    assert evaluate(tmp_path / "spans", *MINIWIKI)["measure"] == "EM"
+    assert "miniwiki by react: EM 1.000 [0.758, 1.000], F1 1.000, 12 of 12" in capsys.readouterr().out
+
+
 def test_noise_stands_outside_of_the_journal(tmp_path: Path) -> None:
     shared = f"journal.path={tmp_path / 'journal.sqlite'}"
     evaluate(tmp_path / "plain", *MINIWIKI, shared, "search=bm25")

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.records import Document, Question
-from fireact.tasks.file import File
+from fireact.records import Document, Question, Score
+from fireact.tasks.file import SCORINGS, File
 
 PLAIN = {"question": "question", "answer": "answer"}
 
@@ -49,6 +49,21 @@ def test_yes_and_no(tmp_path: Path) -> None:
     yes, no = task.questions()
     assert (yes.answer, no.answer) == ("yes", "no")
     assert task.score(no, "No, never").correct
+
+
+def test_every_rule_has_the_name_of_its_score() -> None:
+    columns = {**PLAIN, "choices": "choices"}
+    named = {scoring: File("mine", "q.jsonl", columns, scoring=scoring).measure for scoring in SCORINGS}
+    assert named == {"em": "EM", "yesno": "accuracy", "letter": "accuracy"}
+
+
+def test_an_answer_that_is_an_article_is_right_by_every_score(tmp_path: Path) -> None:
+    path = write(tmp_path / "q.jsonl", '{"question": "Which article?", "answer": "the"}\n'
+                                       '{"question": "Which letter?", "answer": "A"}\n')
+    task = File("mine", path, PLAIN)
+    assert [task.score(q, answer) for q, answer in zip(task.questions(), ("the", "A"), strict=True)] == [
+        Score(1.0, 1.0, True)
+    ] * 2
 
 
 def test_a_corpus(tmp_path: Path) -> None:
