@@ -34,8 +34,9 @@ FAILED = "failed.txt"  # in a run folder: the sentence in which its last attempt
 
 @dataclass(frozen=True)
 class Sweep:
-    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text, cells, and why others are
-    left out."""
+    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells, and which are
+    left out.
+    """
 
     experiment: str | None
     folder: Path

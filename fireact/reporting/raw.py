@@ -14,7 +14,8 @@ from fireact.reporting.rows import Failure, without_seed
 NUMBERS = (
     "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n", "seeds",
     "f1_percent", "finished_percent", "rounds_mean", "rounds_std", "usd_per_question", "seconds_per_question",
-    "trained_on", "trajectories", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain", "paper_source",
+    "trained_on", "trajectories", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain",
+    "paper_source",
 )
 
 

@@ -34,7 +34,7 @@ class Maker:
 
     def cell(self, axes: Mapping[str, str], right: Sequence[float], rounds: Sequence[int] = (), trained_on: int = 100,
              em: float | None = None, mix: Mapping[str, int] | None = None) -> Cell:
-        """A cell whose answer to question i is right where ``right[i]`` is 1; tuned on ReAct alone unless ``mix`` says."""
+        """A cell whose answer to question i is right where ``right[i]`` is 1; tuned on ReAct unless ``mix`` says."""
         run = self.folder / f"cell{len(self.cells)}"
         rounds = rounds or [2] * len(right)
         done = [trajectory(i, r, k, axes["task"], em) for i, (r, k) in enumerate(zip(right, rounds, strict=True))]
