@@ -2,7 +2,7 @@
 
     FIREACT_DATA=DIR python benchmarks/mixes.py [data=hotpotqa,mixed] [size=all,n100]
 
-A mix that can't be had is named with its reason. Trajectories of the embedded world are collected where they are missing.
+A mix that can't be had is named with its reason. Trajectories of the embedded world are collected where missing.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from fireact.acting import collect
 from fireact.app import build, compose
 from fireact.errors import FireActError
 
-AXES = {"data": "hotpotqa,mixed", "method": "react,reflexion,react_cot,react_reflexion,react_cot_reflexion", "size": "all"}
+METHODS = "react,reflexion,react_cot,react_reflexion,react_cot_reflexion"
+AXES = {"data": "hotpotqa,mixed", "method": METHODS, "size": "all"}
 
 
 def main() -> None:
