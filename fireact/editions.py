@@ -1,4 +1,4 @@
-"""What newer keys mean for runs that were made before them: such a run stays finished wherever it would come out the same.
+"""What newer keys mean for runs that were made before them: these stay finished wherever they would come out the same.
 
 The first edition shared ``size`` out over all tasks and methods, left out failed trajectories of released data too, and
 had no keys for either.
@@ -27,12 +27,12 @@ def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _is_alone(data: Mapping[str, Any]) -> bool:
-    """Whether there is one method on one task (on all tasks, where no proportions tell these apart): nothing to share."""
+    """Whether there is one method on one task, or on all of them where no proportions tell these apart."""
     return len(data["methods"]) == 1 and len(data.get("proportions") or "?") == 1
 
 
 def _has_failed(data: Mapping[str, Any]) -> bool:
-    """Whether failed trajectories of the wanted methods were released; so it is taken to be, where that is not known."""
+    """Whether failed trajectories of the wanted methods were released; where that is not known, they may have been."""
     if not data.get("released"):
         return True
     rows = (data["released"].get("failed") or {}).values()

@@ -127,7 +127,7 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
 def test_trajectories_that_there_are_not_are_refused_by_name_before_the_first_cell(sweep, tmp_path):
     for asked, sentence in {
         "size.n=4,99": "size asks for 99 trajectories of react, but only 8 fit the mix; ask for fewer",
-        "method=react,react_io": "the mix holds no usable trajectory of io, only 8 of react; choose another method or data",
+        "method=react,react_io": "the mix holds no usable trajectory of io, only 8 of react; choose another",
     }.items():
         done = sweep(asked, "-m")
         assert (done.returncode, done.stderr.count("\n"), sentence in done.stderr) == (1, 1, True), done.stderr

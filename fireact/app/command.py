@@ -37,8 +37,9 @@ _HYDRAS = "multirun.yaml"  # what Hydra writes of a sweep, in runs_dir
 
 @dataclass(frozen=True)
 class Sweep:
-    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text, cells, and why others are
-    left out."""
+    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells, and which are
+    left out.
+    """
 
     experiment: str | None
     folder: Path

@@ -70,14 +70,15 @@ class Cut:
 
     def _refuse_fewer(self, asked_by: str, number: int, whose: str, there: int) -> None:
         if number > there:
-            raise DataError(f"{asked_by} asks for {number} trajectories{whose}, but only {there} {self.are}; ask for fewer")
+            asked = f"{asked_by} asks for {number} trajectories{whose}"
+            raise DataError(f"{asked}, but only {there} {self.are}; ask for fewer")
 
     def _refuse_more_than_counted(self, method: str, wanted: Mapping[Stratum, int]) -> None:
         """``counts`` may lessen what is added, but not the ``size`` itself."""
         size, count = Stratum("", method).within(wanted), self.counts.get(method)
         if count is not None and size > count:
-            raise DataError(f"size asks for {size} trajectories of {method}, more than data.counts.{method}={count}; raise "
-                            "that or ask for fewer")
+            asked = f"size asks for {size} trajectories of {method}"
+            raise DataError(f"{asked}, more than data.counts.{method}={count}; raise that or ask for fewer")
 
     def _size(self, there: int) -> int:
         if self.size is None:

@@ -69,5 +69,5 @@ def said(held: Mapping[Stratum, int]) -> str:
 
 @lru_cache(maxsize=16)
 def _counts(file: Path, state: tuple[int, int] | None) -> Counter[tuple[Stratum, bool]]:
-    """The trajectories of a file by stratum and success; ``state`` is the file's, so that a changed one is read again."""
+    """The trajectories of a file by stratum and success; it is read again where its ``state`` has changed."""
     return Counter((Stratum(t.question.task, t.method), t.score.correct) for t in read(file, Counter()))

@@ -78,8 +78,8 @@ class Mix:
         known = {method: count for method, count in (counts or {}).items() if count is not None}
         for method in methods:
             if known.get(method, 1) < 1:
-                raise ConfigError(f"data.counts.{method}={known[method]} leaves nothing of {method}; choose 1 or more, or "
-                                  "a method that trains on others alone")
+                raise ConfigError(f"data.counts.{method}={known[method]} leaves nothing of {method}; choose 1 or more, "
+                                  "or a method that trains on others alone")
         are = "were released" if released else "fit the mix"
         self.cut = Cut(self.methods, size, known, share_out, proportions, at_most, are)
         self.sources = [source for source in sources if any(map(source.gives, methods))]
@@ -122,8 +122,8 @@ class Mix:
                 raise DataError(self._none_of(method))
         chosen = [item.trajectory for item in self.cut.of(ranked, self.report)]
         if gone := set(self.methods) - {trajectory.method for trajectory in chosen}:
-            raise DataError(f"size={self.cut.size} shared out leaves nothing of {', '.join(sorted(gone))}; choose a larger "
-                            "one, or data.share_out=false")
+            raise DataError(f"size={self.cut.size} shared out leaves nothing of {', '.join(sorted(gone))}; choose a "
+                            "larger one, or data.share_out=false")
         self.report["kept"] = len(chosen)
         self.report.update(f"{t.question.task}/{t.method}" for t in chosen)
         return chosen
@@ -143,8 +143,8 @@ class Mix:
         ranked = [i for key in sorted(strata) for i in rank(strata[key], f"{self.seed} {tuple(key)}", source.weight)]
         count = len(ranked) if source.count is None else source.count
         if count > len(ranked):
-            raise DataError(f"the count of {file} asks for {count} trajectories, but only {len(ranked)} fit the mix; ask "
-                            "for fewer")
+            raise DataError(f"the count of {file} asks for {count} trajectories, but only {len(ranked)} fit the mix; "
+                            "ask for fewer")
         return taken(ranked, {ALL: count})
 
     def _held(self, right_only: bool) -> Counter[Stratum] | None:

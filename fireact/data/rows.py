@@ -28,7 +28,7 @@ class Row:
 
 @dataclass
 class Fit:
-    """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped ones by task and method."""
+    """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped by ``task/method``."""
 
     dropped: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)

@@ -16,7 +16,8 @@ NUMBERS = (
     "measure", "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n",
     "seeds", "seeds_low_percent", "seeds_high_percent", "seeds_std_points",
     "f1_percent", "finished_percent", "rounds_mean", "rounds_std", "usd_per_question", "seconds_per_question",
-    "trained_on", "trajectories", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain", "paper_source",
+    "trained_on", "trajectories", "trajectories_per_s", "tokens_per_s", "adapter_mb", "paper", "paper_gain",
+    "paper_source",
 )
 
 

@@ -172,11 +172,16 @@ def _row(group: Sequence[tuple[Cell, Answers]]) -> Row:
         usd=_mean([c.metrics["cost_usd"] / c.metrics["n"] for c in cells]),
         seconds=_mean([c.metrics["seconds"] / c.metrics["n"] for c in cells]),
         trained_on=_mean(sizes) if (sizes := [c.trained_on for c in cells if c.trained_on is not None]) else None,
-        mix={name: _mean([c.mix.get(name, 0) for c in cells]) for name in dict.fromkeys(k for c in cells for k in c.mix)},
+        mix={name: _mean([c.mix.get(name, 0) for c in cells]) for name in _names(cells)},
         rates={key: _mean([rate[key] for rate in rates]) for key in (rates[0] if rates else ())
                if all(key in rate for rate in rates)},
         facts=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),
     )
+
+
+def _names(cells: Sequence[Cell]) -> list[str]:
+    """Every ``task/method`` that a cell was tuned on, in the order in which they first appear."""
+    return list(dict.fromkeys(name for cell in cells for name in cell.mix))
 
 
 def _rates(cell: Cell) -> dict[str, float]:

@@ -65,16 +65,16 @@ PAPER_CASES = [(data, method, size) for data in PAPER for method in PAPER[data] 
 def test_the_papers_mixes_are_known_before_anything_is_fetched(data: str, method: str, size: str) -> None:
     made = mix(f"data={data}", f"method={method}", f"size={size}", "backbone=llama2_7b")
     assert made.released is not None
-    there = {stratum: n for stratum, n in made.released.held(right_only=False).items() if stratum.method in made.methods}
+    there = {stratum: n for stratum, n in made.released.held(False).items() if stratum.method in made.methods}
     lack = made.lack()
     if (method, size) == ("reflexion", "n500"):
-        assert lack == Lack("size", "size asks for 500 trajectories of reflexion on hotpotqa, but only 47 were released; "
-                                    "ask for fewer")
+        said = "size asks for 500 trajectories of reflexion on hotpotqa, but only 47 were released; ask for fewer"
+        assert lack == Lack("size", said)
     else:
         assert lack is None and sum(made.cut.wanted(there).values()) == PAPER[data][method]
 
 
-@pytest.mark.parametrize(("data", "method", "size"), [case for case in PAPER_CASES if case[1:] != ("reflexion", "n500")])
+@pytest.mark.parametrize(("data", "method", "size"), [c for c in PAPER_CASES if c[1:] != ("reflexion", "n500")])
 def test_the_papers_mixes_row_for_row(
     real_data: Path, monkeypatch: pytest.MonkeyPatch, data: str, method: str, size: str
 ) -> None:
@@ -84,7 +84,7 @@ def test_the_papers_mixes_row_for_row(
     kept = made.load()
     assert len(kept) == PAPER[data][method]
     there = {f"{task}/{name}": n for (task, name), n in made.released.held(False).items() if name in made.methods}
-    assert {name: n for name, n in made.report.items() if "/" in name} == there  # what the YAML declares is what is there
+    assert {name: n for name, n in made.report.items() if "/" in name} == there  # as the YAML declares
     failed = sum(n for row in made.released.failed.values() for name, n in row.items() if name in made.methods)
     assert sum(not trajectory.score.correct for trajectory in kept) == failed
 
@@ -92,14 +92,15 @@ def test_the_papers_mixes_row_for_row(
 def test_what_was_not_released_is_refused_by_name() -> None:
     lack = mix("data=hotpotqa", "method=react_io").lack()
     assert lack == Lack("method", (
-        "no trajectory of io was released, only 500 of react, 187 of cot, 47 of reflexion; collect some with: python "
-        "generate.py method=io task=hotpotqa task.questions=train lm=openai lm.model=gpt-4o, and train on both files by "
-        "data=file 'data.path=[FILE,FILE]'"
+        "no trajectory of io was released, only 500 of react, 187 of cot, 47 of reflexion; collect some with: "
+        "python generate.py method=io task=hotpotqa task.questions=train lm=openai lm.model=gpt-4o, "
+        "and train on both files by data=file 'data.path=[FILE,FILE]'"
     ))
     compose("generate", lack.sentence.split("generate.py ")[1].split(",")[0].split())  # it runs as printed
     lack = mix("data=hotpotqa", "size=n1000").lack()
-    assert lack == Lack("size", "size asks for 1000 trajectories of react on hotpotqa, but only 500 were released; ask for "
-                                "fewer")
+    assert lack == Lack(
+        "size", "size asks for 1000 trajectories of react on hotpotqa, but only 500 were released; ask for fewer"
+    )
     assert mix("data=mixed", "method=reflexion", "data.right_only=true", "size.n=8").lack() == Lack(
         "size", "size asks for 8 trajectories of reflexion on hotpotqa, but only 7 were released; ask for fewer"
     )

@@ -63,7 +63,8 @@ def test_one_method_on_one_task_gives_the_rows_it_always_gave(
 ) -> None:
     write(tmp_path / "t.jsonl", [trajectory(n, "hop", "react", right=n % 7 != 0) for n in range(400)])
     for share_out in (True, False):
-        mix = of_file(str(tmp_path / "t.jsonl"), methods=["react"], size=size, share_out=share_out, proportions=proportions)
+        options = {"methods": ["react"], "share_out": share_out, "proportions": proportions}
+        mix = of_file(str(tmp_path / "t.jsonl"), size=size, **options)
         assert digest(t.question.id for t in mix.load()) == FIRST_EDITION[size]
 
 
@@ -108,7 +109,7 @@ def test_counts_lessen_what_is_added_but_not_the_size(file: str) -> None:
     mix = of_file(file, size=50, counts={"cot": 4}, **options)
     assert strata(mix.load()) == {"hop/react": 50, "yesno/react": 25, "hop/cot": 4}
     assert mix.report["left_out_by_counts"] == 5
-    with pytest.raises(DataError, match="size asks for 75 trajectories of react, more than data.counts.react=70; raise"):
+    with pytest.raises(DataError, match="size asks for 75 trajectories of react, more than data.counts.react=70"):
         of_file(file, size=50, counts={"react": 70}, **options).load()
     with pytest.raises(ConfigError, match="data.counts.cot=0 leaves nothing of cot; choose 1 or more"):
         of_file(file, size=50, counts={"cot": 0}, **options)
@@ -147,7 +148,7 @@ def test_a_method_that_nothing_is_left_of_is_refused_never_trained_without(file:
         reflexion.load()
     both = of_file([file, failed], methods=["react", "reflexion"], right_only=False)
     assert both.lack() is None and strata(both.load()) == {"hop/react": 66, "yesno/react": 30, "hop/reflexion": 7}
-    with pytest.raises(DataError, match="size=1 shared out leaves nothing of cot; choose a larger one, or data.share_out"):
+    with pytest.raises(DataError, match="size=1 shared out leaves nothing of cot; choose a larger one, or data"):
         of_file(file, methods=["react", "cot"], size=1, share_out=True).load()
 
 
