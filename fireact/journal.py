@@ -40,11 +40,11 @@ _MIGRATIONS = (
     )
     """,
     # The first row is all that is known to have been paid; there is one more for each call of which only the most that
-    # it may cost is known.
+    # it may cost is known. What servers claimed to have cost less than nothing was not paid back.
     """
     CREATE TABLE payments (id INTEGER PRIMARY KEY, usd REAL NOT NULL, made REAL NOT NULL);
     INSERT INTO payments (usd, made)
-    SELECT TOTAL(json_extract(answer, '$.cost_usd')), 0 FROM calls JOIN sources ON sources.id = source
+    SELECT TOTAL(MAX(json_extract(answer, '$.cost_usd'), 0)), 0 FROM calls JOIN sources ON sources.id = source
     WHERE kind = 'lm' AND error = ''
     """,
 )
@@ -267,10 +267,10 @@ class Journal:
         self._db.execute("BEGIN IMMEDIATE")
         try:
             yield
-        except BaseException:
-            self._db.execute("ROLLBACK")
-            raise
-        self._db.execute("COMMIT")
+            self._db.execute("COMMIT")
+        finally:
+            if self._db.in_transaction:
+                self._db.execute("ROLLBACK")
 
     @contextmanager
     def _usable(self) -> Iterator[None]:

@@ -83,6 +83,13 @@ def test_a_stream_that_is_left_is_paid_for_as_the_most_that_it_may_have_cost() -
     assert said == Completion(SAID, None, 50, 2, (50 + 20_000) / 1e6)
 
 
+def test_thoughts_that_are_kept_apart_are_tokens_but_no_text() -> None:
+    stream = streamed(SAID, "\n", finish=False)
+    thoughts = [{"choices": [{"delta": {"role": "assistant", "reasoning_content": word}}]} for word in ("Hm", "", "So")]
+    [said], *_ = asked(Stream([*thoughts, *stream.events], "hold"))
+    assert (said.text, said.tokens_out) == (SAID, 4)
+
+
 @pytest.mark.parametrize("options", [{"stream": False}, {"omit": ["stream"]}], ids=["off", "omitted"])
 def test_streaming_can_be_turned_off(options: dict[str, Any]) -> None:
     [said], server, _ = asked(chat(SAID), **options)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
 import httpx2  # what the openai client speaks HTTP with
@@ -59,11 +59,16 @@ async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
         usage = chunk.get("usage") or usage
         firsts = [choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0]
         choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
-        piece = api.piece(choice) or ""
-        text, pieces = text + piece, pieces + bool(piece)
+        text, pieces = text + (api.piece(choice) or ""), pieces + _says(choice)
         ended = ended or choice.get("finish_reason") is not None
         if not ended and turn_is_over(text):
             return Reply(text, usage, pieces, whole=False)
     if not ended:
         raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)
     return Reply(text, usage, pieces)
+
+
+def _says(choice: Mapping[str, Any]) -> bool:
+    """Whether a chunk holds words; thoughts that a server keeps apart from the text are tokens too."""
+    words = choice.get("delta") or {"text": choice.get("text")}
+    return any(isinstance(value, str) and value for key, value in words.items() if key != "role")
