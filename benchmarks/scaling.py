@@ -17,7 +17,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import resource
 import subprocess
 import sys
@@ -109,11 +108,11 @@ def search(size: int, folder: Path) -> Facts:
     from fireact.search.bm25 import BM25
     from fireact.search.postings import Postings
 
-    corpus, chance = folder / "corpus.jsonl", random.Random(0)
+    corpus, chance = folder / "corpus.jsonl", np.random.default_rng(0)
     with corpus.open("w") as file:
         for number in range(size):
-            text = " ".join(_words(chance, 60))
-            file.write(json.dumps({"title": f"page {number} {_words(chance, 1)[0]}", "text": text}) + "\n")
+            word, *words = _words(chance, 61)
+            file.write(f'{{"title": "page {number} {word}", "text": "{" ".join(words)}"}}\n')
     started = time.perf_counter()
     command = [sys.executable, __file__, "--build", str(corpus), str(folder / "index")]
     held = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
@@ -153,9 +152,9 @@ def build_index(corpus: Path, folder: Path) -> int:
     return held[0]
 
 
-def _words(chance: random.Random, count: int) -> list[str]:
+def _words(chance: np.random.Generator, count: int) -> list[str]:
     """Words of a vocabulary that grows like a language's: few are frequent, most are rare."""
-    return [f"w{int(chance.paretovariate(0.7)) % 10**7}" for _ in range(count)]
+    return [f"w{rank}" for rank in (chance.pareto(0.7, count) + 1).astype(np.int64) % 10**7]
 
 
 def _anonymous_bytes() -> int:
@@ -201,6 +200,7 @@ def measure(part: str, size: int) -> Facts:
     print(f"{part} {size:,}", file=sys.stderr)
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
     facts: Facts = json.loads(done.stdout.splitlines()[-1])
+    print(facts, file=sys.stderr)
     return facts
 
 

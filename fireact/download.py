@@ -54,7 +54,7 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
     Raises:
         DataError: the name is unknown, the file can't be had, or its content is not what its authors published.
     """
-    file, mirror, known = Path(cache_dir, name), _mirrored(name), _known(name)
+    file, mirror, known = Path(cache_dir, name), _mirrored(name), known_file(name)
     if mirror is not None:
         return check(name, mirror, "copy it afresh")
     if known.sha256 is not None and _is(file, known):
@@ -89,7 +89,7 @@ def check_size(name: str, file: Path, remedy: str = "download it again") -> Publ
     Raises:
         DataError: it has another size.
     """
-    known, size = _known(name), file.stat().st_size
+    known, size = known_file(name), file.stat().st_size
     if known.size not in (None, size):
         raise DataError(f"{file} is not the published file (it has {size:,} bytes, not {known.size:,}); {remedy}")
     return known
@@ -101,13 +101,19 @@ def need(name: str, cache_dir: str | Path = ".cache/data") -> Need:
     Raises:
         DataError: the name is unknown, or the mirror is no folder.
     """
-    known, found = _known(name), _mirrored(name) or _there(name, _known(name), cache_dir)
+    known = known_file(name)
+    found = _mirrored(name) or _there(name, known, cache_dir)
     if found is None and known.archive:
         return need(known.archive[0], cache_dir)
     return Need(name, found, known.size, _address(known))
 
 
-def _known(name: str) -> PublicFile:
+def known_file(name: str) -> PublicFile:
+    """What is known of the public file ``name``.
+
+    Raises:
+        DataError: there is none of that name.
+    """
     if name not in REGISTRY:
         close = difflib.get_close_matches(name, names(""), n=3, cutoff=0)
         raise DataError(f"{name!r} is not a public file known here; the nearest are {', '.join(close)}")

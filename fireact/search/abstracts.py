@@ -20,6 +20,7 @@ from fireact.search.shards import Archive, Folder, write_corpus
 ARCHIVE = "hotpotqa/enwiki-20171001-pages-meta-current-withlinks-abstracts.tar.bz2"
 _NAME = "enwiki-20171001"
 _KIND = "shards 1"  # how a corpus is made of them
+_REMEDY = "download it again, or name a folder of extracted shards"
 _ROOM = 5  # times the size of the shards: corpus, index and what is written on the way to it
 
 
@@ -76,14 +77,14 @@ def _folder(path: str | None) -> Folder | None:
     if not Path(path).is_file():
         raise ConfigError(f"search.path={path} does not exist; name the archive {Path(ARCHIVE).name} or the folder "
                           "that it was extracted to, or leave search.path out to download it")
-    download.check_size(ARCHIVE, Path(path))
+    download.check_size(ARCHIVE, Path(path), _REMEDY)
     return None
 
 
 def _place(shards: Folder | None, cache_dir: Path, title_weight: int) -> Path:
-    content = shards.stamp() if shards else str(download.REGISTRY[ARCHIVE].sha256)
+    content = shards.stamp() if shards else str(download.known_file(ARCHIVE).sha256)
     return place_of(cache_dir, content, f"{_KIND} title_weight={title_weight}")
 
 
 def _archive(path: str | None, downloads: str) -> Path:
-    return download.check(ARCHIVE, Path(path)) if path else download.fetch(ARCHIVE, downloads)
+    return download.check(ARCHIVE, Path(path), _REMEDY) if path else download.fetch(ARCHIVE, downloads)

@@ -25,7 +25,7 @@ import bm25s
 import numpy as np
 from numpy.lib.format import open_memmap
 
-BLOCK = 100_000  # documents; with texts of 60 words some 150 MiB at a time
+BLOCK = 100_000  # documents; with texts of 60 words some 350 MiB at a time
 _RANGE = 1 << 23  # postings merged at a time
 _K1, _B = 1.5, 0.75
 _PARTIAL = "partial"  # a block that is being written

@@ -15,7 +15,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fireact import download
+from fireact import app, download
 from fireact.errors import ConfigError, DataError, StorageError
 from fireact.registry import PublicFile
 from fireact.search import abstracts, mapped, postings, shards
@@ -93,6 +93,12 @@ def test_the_archive_is_searched(
     assert ask(tool, "łódź") == "Łódź: A city."
     assert ask(tool, "zebra") == "None"
     assert [document.title for document in tool._documents] == [title for rows in ROWS for title, _ in rows]
+
+
+def test_the_option_of_the_configuration(dump: Path, tmp_path: Path) -> None:
+    cfg = app.compose("evaluate", ["search=wikipedia_bm25", f"search.path={dump}", f"cache_dir={tmp_path}"])
+    assert ask(app.build(cfg.search), "Ann Orr") == "Ann Orr: An engineer."
+    assert content(tmp_path)  # below cache_dir/bm25
 
 
 def test_an_index_once_made_needs_no_archive(dump: Path, tmp_path: Path) -> None:
@@ -174,7 +180,7 @@ def test_another_file_than_the_published_one_is_refused(dump: Path, tmp_path: Pa
     with pytest.raises(DataError, match=rf"is not the published file \(it has {size - 1} bytes, not {size}\)"):
         opened(dump, tmp_path)
     dump.write_bytes(whole[:-1] + b"x")
-    with pytest.raises(DataError, match="is not the published file .its SHA-256 is not .*; download it again"):
+    with pytest.raises(DataError, match="is not the published file .its SHA-256 is not .*; download it again, or name"):
         opened(dump, tmp_path)
     assert not any((tmp_path / "bm25").rglob("documents.jsonl"))
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fireact import download
+from fireact import app, download, runs
 from fireact.errors import DataError
 from fireact.records import Document, Question
 from fireact.search.bm25 import BM25
@@ -20,6 +20,7 @@ from fireact.tasks.hotpotqa import HotpotQA
 from tests.tasks.distractor import Row, row, write_json, write_parquet
 
 PARQUET = "hotpotqa/distractor/validation-00000-of-00001.parquet"
+NAMES = ("hotpotqa", "hotpotqa_paper")
 TRAIN = tuple(f"hotpotqa/distractor/train-0000{part}-of-00002.parquet" for part in range(2))
 ARCH = ("Long Arch", ["Long Arch is a bridge.", " Ann Orr built it."])
 ANN = ("Ann Orr", ["Ann Orr was an engineer.", " She was born in Millbeck."])
@@ -122,6 +123,20 @@ def test_an_index_is_shared_by_the_tasks_of_one_set(cache: Path, monkeypatch: py
     BM25(task(cache, questions="dev", path=str(other)), cache_dir=cache / "bm25")
     with pytest.raises(DataError, match="2 of the 2 questions asked are not in"):  # an index or not
         BM25(task(cache, path=str(other)), cache_dir=cache / "bm25")
+
+
+def test_both_names_of_the_configuration(cache: Path) -> None:
+    (cache / "data").symlink_to(cache)
+    hotpot, paper = (app.compose("evaluate", [f"task={name}", f"cache_dir={cache}"]) for name in NAMES)
+    questions = app.build(hotpot.task).questions()
+    assert [question.id for question in questions] == [f"hotpotqa-dev-{place}" for place in hotpotqa.paper_order(3)]
+    assert app.build(paper.task).questions() == questions
+    assert app.build(hotpot.search).name == app.build(paper.search).name == "bm25[hotpotqa_dev] k=1"
+    shaping = runs.shaping({"task": app.resolved(paper.task)})  # as it always was: finished runs are found finished
+    assert {key.removeprefix("task."): value for key, value in shaping.items() if value is not None} == {
+        "_target_": "fireact.tasks.hotpotqa.HotpotQA", "name": "hotpotqa", "order": "paper", "seed": 0
+    }
+    assert "task.questions" in shaping and "task.path" in shaping and "task.limit" in shaping
 
 
 def test_what_it_needs_is_said_without_a_download(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
