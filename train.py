@@ -41,7 +41,7 @@ def train(cfg: app.Config) -> float:
                 say(run)
             if cfg.then_act:
                 return sweep.act(cfg, dashboard)
-    print(f"let it act: python evaluate.py method=fireact backbone={cfg.backbone.name} tuned={run.folder / 'adapter'}")
+    print(f"let it act: {sweep.next_step(cfg)}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)
 
@@ -67,7 +67,8 @@ def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
     from fireact.training.fit import fit
 
     backbone, adapter, mix = app.build(cfg.backbone), app.build(cfg.adapter), app.build(cfg.data)
-    tokenizer = backbone.tokenizer()
+    optim, tokenizer = app.build(cfg.optim), backbone.tokenizer()
+    adapter.check(backbone)
     for source in mix.missing():
         collect(app.compose("generate", source.generate))
     trajectories = mix.load()
@@ -80,10 +81,10 @@ def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
     counts = {**kept, "too_long_dropped": len(misfits.dropped), "too_long_split": len(misfits.split)}
     print("data: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     module = TrajectoryModule(
-        rows, tokenizer, cfg.optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed
+        rows, tokenizer, optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed
     )
     results = fit(
-        backbone, adapter, module, app.build(cfg.optim), app.build(cfg.trainer), run.folder,
+        backbone, adapter, module, optim, app.build(cfg.trainer), run.folder,
         [logger] if logger else [], cfg.seed, cfg.early_stop, cfg.save_every,
     )
     return {**results, "data": counts, "seed": cfg.seed}

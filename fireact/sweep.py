@@ -21,7 +21,7 @@ from fireact.app.naming import file_name
 from fireact.dashboard import Dashboard, opened
 from fireact.errors import ConfigError, FireActError
 from fireact.folders import FAILED
-from fireact.overrides import override
+from fireact.overrides import command, override
 from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
@@ -101,6 +101,17 @@ def evaluations(cfg: Config) -> list[Evaluation]:
     if not prompted + tuned:
         raise ConfigError("this cell has nothing to do; name an adapter, or methods in act.prompted")
     return prompted + tuned
+
+
+def next_step(cfg: Config) -> str:
+    """The command that lets the model act which a composed ``train.py`` configuration has tuned, on the first task that
+    its data are scored on.
+    """
+    backbone, plain = [f"{key}={value}" for key, value in _of_backbone(cfg.cell).items()], compose("evaluate")
+    others = _lines(**{key: cfg[key] for key in ("seed", "cache_dir", "runs_dir") if cfg[key] != plain[key]})
+    task = _lines(task=cfg.act.task[0]) if cfg.act.task else []
+    asked = [*task, *_lines(search=cfg.act.search[0]), *backbone, *_lines(tuned=Path(cfg.run_dir, "adapter")), *others]
+    return command("evaluate.py", [f"method={_UNPROMPTED}", *asked, *cfg.act.overrides])
 
 
 def tuned_and_acted(cells: Sequence[Config]) -> Iterator[Cell]:

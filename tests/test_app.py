@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -226,12 +228,82 @@ def test_what_a_class_refuses_is_told_by_its_key(node: dict[str, object], senten
     assert told == sentence or sentence is None and (told is None or told.startswith("part does not suit pathlib"))
 
 
+def test_lightning_s_refusal_of_a_trainer_is_a_sentence() -> None:
+    from lightning.fabric.utilities.exceptions import MisconfigurationException
+
+    said = app.explain(MisconfigurationException("No supported gpu backend found!"))
+    assert said == "trainer can't be used here (No supported gpu backend found!); choose another, such as trainer=cpu"
+
+
 def test_help_lists_groups_and_keys(command: Command) -> None:
     outcome = command("--help")
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out.startswith("A small job.\n")
     assert "model: broken, large, small\n" in outcome.out
     assert "optim:\n  lr: 0.1\n  steps: 5\n" in outcome.out
+
+
+def test_help_says_of_every_key_what_its_file_says(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "conf/model/large.yaml").write_text("# A large one.\nsize: 2 # layers\nname: '#1'\n")
+    shown = command("--help", "model=large").out
+    assert "model:  # A large one.\n  size: 2  # layers\n  name: '#1'\n" in shown
+    assert "runs_dir: runs  # where run folders are made\n" in shown
+
+
+def test_help_names_the_options_of_what_a_tuned_model_does() -> None:
+    shown = composing.shown("train", [])
+    assert "act.search (a list): bm25, noise, noise_none, noise_random, recorded, serpapi, wikipedia\n" in shown
+    assert "  limit: ${recipe.grid.questions}  # questions of each task\n" in shown
+
+
+@pytest.mark.parametrize("flags", ["--cfg job --resolve", "--resolve --cfg job", "-c job --resolve"])
+def test_a_configuration_is_shown_resolved(command: Command, flags: str) -> None:
+    outcome = command("seed=3", *flags.split())
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "seed: 3\n" in outcome.out and "run_dir: runs/job/small-seed3\n" in outcome.out
+
+
+@pytest.mark.parametrize("arguments", [["seed=0,1", "seed=2"], ["seed=0", "seed=range(3)"], ["++seed=1", "seed=1,2"]])
+def test_a_key_given_twice_in_a_sweep_is_refused(command: Command, arguments: list[str]) -> None:
+    said = f"{arguments[0]} and {arguments[1]} would lose values of one of them; give seed once\n"
+    outcome = command(*arguments, "-m")
+    assert (outcome.code, outcome.out, outcome.err) == (1, "", said)
+
+
+@pytest.mark.parametrize(("values", "names"), [
+    ("model=glob(*e)", ["large-seed0"]),
+    ("model=glob([s*,l*])", ["large-seed0", "small-seed0"]),
+    ("seed=range(1,4)", ["small-seed1", "small-seed2", "small-seed3"]),
+    ("seed=choice(4,2)", ["small-seed2", "small-seed4"]),
+    ("seed=sort(4,2,reverse=true)", ["small-seed2", "small-seed4"]),
+    ("seed=shuffle(4,2)", ["small-seed2", "small-seed4"]),
+])  # fmt: skip
+def test_a_sweep_is_planned_as_hydra_runs_it(command: Command, values: str, names: list[str]) -> None:
+    assert sorted(command("-m", values).out.split()) == [f"runs/job/{name}" for name in names]
+    assert sorted(cfg.run_dir for cfg in composing.plan("job", ["-m", values])) == [f"runs/job/{n}" for n in names]
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("flags", ["--help", "--cfg job"])
+def test_nobody_who_stops_reading_sees_a_trace(flags: str, unbuffered: str) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    environment = {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    command = [sys.executable, "generate.py", *flags.split()]
+    done = subprocess.run(command, cwd=keys.CONF.parent, env=environment, stdout=write, stderr=subprocess.PIPE)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_work_that_is_cut_off_since_nobody_reads_is_said(command: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "dup2", lambda *_: None)  # of pytest's own output
+
+    def script(cfg: DictConfig) -> None:
+        raise BrokenPipeError(32, "Broken pipe")
+
+    outcome = command(script=script)
+    said = "stopped, since nobody reads any more what is printed; run the same command to resume\n"
+    assert (outcome.code, outcome.err) == (1, said)
 
 
 @pytest.mark.parametrize(

@@ -83,6 +83,23 @@ def test_a_backbone_is_loaded_once_and_nobody_changes_it(tiny, tmp_path, quantiz
     assert len(loads) == 1
 
 
+@pytest.mark.parametrize(("targets", "absent"), [
+    ("all-linear", None), (["q_proj", "v_proj"], None), (r".*layers\.0.*\.(q|v)_proj", None),
+    (["query_key_value"], "query_key_value"), (["q_proj", "k"], "k"), ("q_proj", "q_proj"),
+])  # fmt: skip
+def test_targets_that_the_architecture_does_not_have_are_refused_before_it_is_loaded(tiny, targets, absent, monkeypatch):
+    monkeypatch.setattr(Backbone, "model", lambda *_: pytest.fail("the weights were loaded"))
+    adapter = Adapter("lora", "lora", targets=targets)
+    if absent is None:
+        adapter.check(tiny)
+        return
+    with pytest.raises(ConfigError) as refused:
+        adapter.check(tiny)
+    layers = "down_proj, gate_proj, k_proj, lm_head, o_proj, q_proj, up_proj, v_proj"
+    assert str(refused.value) == (f"adapter.targets names {absent}, which backbone tiny does not have; its linear "
+                                  f"layers are {layers}")
+
+
 def test_full_tuning_has_weights_of_its_own(tiny):
     untouched = logits(shared_model(tiny))
     with torch.no_grad():

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import functools
 import math
 import subprocess
 import sys
@@ -14,6 +16,7 @@ from typing import Annotated, Any, Literal, Protocol
 import pytest
 import yaml
 from annotated_types import Ge, Gt, Interval, Lt, MinLen
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from fireact import app
@@ -29,6 +32,12 @@ def hydra_ready() -> Iterator[None]:
     """Set Hydra up once, not for every composition."""
     with composing.hydra_ready():
         yield
+
+
+@functools.cache
+def composed(script: str, *groups: str) -> app.Config:
+    """The configuration into which a mistake is put, for a composition takes a while."""
+    return app.compose(script, groups)
 
 
 def refused(script: str, line: str) -> str:
@@ -77,7 +86,6 @@ evaluate | lm.temperature=-1 | must be a finite number from 0 on
 evaluate | lm.concurrency=0 | must be a whole number from 1 to 1000000000
 evaluate | lm.max_retries=-1 lm=openai | must be a whole number from 0 to 1000
 evaluate | lm.budget_usd=nan lm=openai | must be a finite number from 0 on or null
-evaluate | lm.prices.gpt-4.input=-1 lm=openai | must be a finite number from 0 on
 evaluate | lm.api=soap lm=openai | must be chat or completions
 evaluate | task.limit=1.5 | must be a whole number from 1 to 10000 or null
 evaluate | task.difficulty=odd | must be easy, medium or hard
@@ -93,7 +101,12 @@ generate | select.similarity=0 | must be a number above 0 and up to 1 or null
 @pytest.mark.parametrize("line", SENTENCES.strip().splitlines())
 def test_a_value_that_a_key_can_not_have_is_one_sentence(line: str) -> None:
     script, overrides, wanted = line.split(" | ")
-    assert refused(script, overrides) == f"{overrides.split()[0].replace(chr(39), '')} {wanted}"
+    mistake, *groups = overrides.split()
+    cfg, override = copy.deepcopy(composed(script, *groups)), OverridesParser.create().parse_override(mistake)
+    OmegaConf.update(cfg, override.key_or_group, override.value())
+    with pytest.raises(ConfigError) as error:
+        checking.check(script, cfg)
+    assert str(error.value) == f"{mistake.replace(chr(39), '')} {wanted}"
 
 
 @pytest.mark.parametrize(("script", "line", "sentence"), [
@@ -112,10 +125,12 @@ def test_a_value_that_a_key_can_not_have_is_one_sentence(line: str) -> None:
     ("evaluate", "lm=openai", "lm.model has no value; add lm.model=VALUE to the command"),
     ("evaluate", "method=react_cot",
      "method=react_cot is a mix to train on; act with method=fireact or one of its parts"),
+    ("evaluate", "lm=openai lm.prices.gpt-4.input=-1", "lm.prices.gpt-4.input=-1 must be a finite number from 0 on"),
     ("evaluate", "lm.max_new_tokens=4000",
      "lm.max_new_tokens=4000 leaves no room for a prompt; choose less than lm.max_context=2048"),
-    ("generate", "task=hotpotqa", "lm=oracle knows the answers of the miniwiki tasks only, not of task=hotpotqa; choose "
-                                  "lm=openai, lm=huggingface or lm=recorded"),
+    ("generate", "task=hotpotqa",
+     "lm=oracle knows the answers of the miniwiki tasks only, not of task=hotpotqa; choose lm=openai, lm=huggingface or "
+     "lm=recorded"),
 ])  # fmt: skip
 def test_what_does_not_exist_or_fit_is_one_sentence(script: str, line: str, sentence: str) -> None:
     assert refused(script, line) == sentence
@@ -133,7 +148,7 @@ def test_what_a_key_can_have_it_may(line: str) -> None:
 def test_a_context_beyond_the_model_is_refused_before_the_model_is_loaded(tiny_folder: Path) -> None:
     model = [f"backbone.path={tiny_folder}", "backbone=tiny_random"]
     app.compose("evaluate", [*model, "lm.max_context=2048"])
-    sentence = "lm.max_context=2049 must be a whole number up to 2048, what backbone tiny_random reads"
+    sentence = "lm.max_context=2049 must be at most 2048, which is what backbone tiny_random reads"
     assert refused("evaluate", " ".join([*model, "lm.max_context=2049"])) == sentence
 
 
@@ -227,9 +242,9 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """(key, the class that declares it or "") of every key below ``node`` that holds no other."""
     for name, below in node.items():
         path = f"{key}.{name}" if key else name
-        if isinstance(below, dict) and "_target_" in below or name in ("act", "journal", "size", "scored"):
+        if isinstance(below, dict) and ("_target_" in below or path in schema.SECTIONS):
             yield from _leaves(below, path)
-        elif name not in ("_target_", "_partial_", "_convert_"):
+        elif name not in ("_target_", "_partial_", "_convert_", "defaults"):
             yield path, node.get("_target_", "")
 
 
@@ -266,5 +281,5 @@ def test_a_mistake_is_told_without_torch() -> None:
         "    except errors.ConfigError as error: print(error)\n"
         "print({'torch', 'lightning', 'transformers'} & {*sys.modules})"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=keys.CONF.parent, capture_output=True, text=True, check=True)
-    assert len(done.stdout.splitlines()) == 4 and done.stdout.endswith("set()\n")
+    said = subprocess.check_output([sys.executable, "-c", code], cwd=keys.CONF.parent, text=True)
+    assert len(said.splitlines()) == 4 and said.endswith("set()\n")

@@ -17,12 +17,20 @@ from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fireact import folders
 from fireact.app import keys, naming
 from fireact.app.checking import check, check_given
-from fireact.app.composing import check_experiment, finished, plan, register_resolvers
+from fireact.app.composing import (
+    check_experiment,
+    check_twice,
+    compose,
+    finished,
+    plan,
+    register_resolvers,
+    shown,
+)
 from fireact.app.explaining import explain
 from fireact.app.leaving_out import forget, left_out
 from fireact.errors import StorageError
@@ -33,6 +41,7 @@ Script = Callable[[DictConfig], float | None]
 # Hydra's parser takes overrides on one side of a flag only, so these go first, wherever they were typed.
 _SWEEP = ("-m", "--multirun")
 _HYDRAS = "multirun.yaml"  # what Hydra writes of a sweep, in runs_dir
+_OVERRIDE = re.compile(r"[+~\w][^=]*=|~")
 
 
 @dataclass(frozen=True)
@@ -68,8 +77,13 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
             lend_path()
             sys.argv[1:] = arguments = sorted(sys.argv[1:], key=lambda arg: arg not in _SWEEP)
             cells, planned = _Cells(script), []
-            with cells.interruptible(), cells.reported():
-                check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
+            with cells.interruptible(), cells.reported(), cells.piped():
+                overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
+                check_twice(overrides)
+                check_experiment(config_name, overrides)
+                if answer := _answer(config_name, arguments, overrides):
+                    print(answer, flush=True)
+                    sys.exit(0)
                 found, without = left_out(plan(config_name, arguments) if begin else [], arguments)
                 cells.numbers = {cfg.run_dir: number for number, cfg in enumerate(found, start=1)}
                 _drop_dead_links(found)
@@ -86,6 +100,18 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
         return command
 
     return decorate
+
+
+def _answer(config_name: str, arguments: Sequence[str], overrides: Sequence[str]) -> str:
+    """What is asked of the configuration alone, where we say it better than Hydra: its own help knows no comments, and
+    what it resolves lacks what it has just left out; nothing otherwise.
+    """
+    if {"-h", "--help"} & {*arguments}:
+        return shown(config_name, overrides)
+    flags = [argument for argument in arguments if argument not in overrides]
+    if flags in (["--cfg", "job", "--resolve"], ["--resolve", "--cfg", "job"], ["-c", "job", "--resolve"]):
+        return OmegaConf.to_yaml(compose(config_name, overrides), resolve=True).rstrip()
+    return ""
 
 
 def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str], without: Sequence[str]) -> Sweep:
@@ -186,6 +212,17 @@ class _Cells:
             print(sentence, file=sys.stderr)
             if cell:
                 folders.note_failure(cell, sentence)
+
+    @contextmanager
+    def piped(self) -> Iterator[None]:
+        """Leave in silence where nobody reads on, as in ``--help | head``, unless work is cut off by that."""
+        try:
+            yield
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            if self.ran:
+                raise
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:

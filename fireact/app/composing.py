@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from fireact.app import keys, naming
+from fireact.app import helping, keys, naming
 from fireact.app.checking import check, check_added, check_given
 from fireact.app.choosing import settle
 from fireact.app.explaining import explain
@@ -76,9 +76,9 @@ def plan(config_name: str, arguments: Sequence[str]) -> list[DictConfig]:
     flags = [argument for argument in arguments if argument.startswith("-")]
     if any(flag not in ("-m", "--multirun") for flag in flags):
         return []
-    parser = OverridesParser.create()
-    theirs = parser.parse_overrides([argument for argument in arguments if argument not in flags])
     with hydra_ready():
+        parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which glob() looks options up with
+        theirs = parser.parse_overrides([argument for argument in arguments if argument not in flags])
         plain = [str(o.input_line) for o in theirs if not o.is_sweep_override()]
         context = hydra.compose(config_name, plain, return_hydra_config=True).hydra
         if not (flags or context.mode == RunMode.MULTIRUN) or "BasicSweeper" not in context.sweeper._target_:
@@ -91,6 +91,26 @@ def plan(config_name: str, arguments: Sequence[str]) -> list[DictConfig]:
         check_given(cell)
     _refuse_shared_folders(cells)
     return cells
+
+
+def check_twice(overrides: Sequence[str]) -> None:
+    """Refuse a key of which several values are to be run and which is given again: Hydra keeps the last alone.
+
+    Raises:
+        ConfigError: naming both.
+    """
+    given: dict[str, Override] = {}
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        other = given.setdefault(override.get_key_element().lstrip("+"), override)
+        if other is not override and (other.is_sweep_override() or override.is_sweep_override()):
+            raise ConfigError(f"{other.input_line} and {override.input_line} would lose values of one of them; give "
+                              f"{override.key_or_group} once")
+
+
+def shown(config_name: str, overrides: Sequence[str]) -> str:
+    """The help, with what these overrides choose."""
+    with hydra_ready():
+        return helping.text(config_name, hydra.compose(config_name, list(overrides), return_hydra_config=True))
 
 
 def check_experiment(config_name: str, overrides: Sequence[str]) -> None:

@@ -27,6 +27,8 @@ _NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT,
 @functools.singledispatch
 def explain(error: BaseException) -> str | None:
     """The sentence for a mistake of the user's; None for a bug of ours."""
+    if type(error).__name__ == "MisconfigurationException":  # of Lightning, which is not imported to ask for its name
+        return f"trainer can't be used here ({_one_line(error)}); choose another, such as trainer=cpu"
     return None
 
 
@@ -43,6 +45,11 @@ def _(error: OSError) -> str | None:
     if os.path.islink(place) and not os.path.exists(place):
         return f"{place} is a link to a run that is gone; remove the link and run the same command again"
     return f"cannot use {place} ({error.strerror}); free or mend that place, or choose another with runs_dir=DIR"
+
+
+@explain.register
+def _(error: BrokenPipeError) -> str:
+    return "stopped, since nobody reads any more what is printed; run the same command to resume"
 
 
 @explain.register(RuntimeError)

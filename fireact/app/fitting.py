@@ -61,4 +61,4 @@ def _too_long(cfg: DictConfig) -> Iterator[str]:
         yield f"lm.max_new_tokens={answer} leaves no room for a prompt; choose less than lm.max_context={context}"
     positions = hydra.utils.instantiate(cfg.backbone).positions()
     if positions is not None and context > positions:
-        yield f"lm.max_context={context} must be a whole number up to {positions}, what backbone {cfg.backbone.name} reads"
+        yield f"lm.max_context={context} must be at most {positions}, which is what backbone {cfg.backbone.name} reads"

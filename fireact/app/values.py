@@ -117,7 +117,7 @@ def _bound(limit: Any) -> str:
     else:
         high = "on" if ge is not None else ""
     between = " and " if gt is not None and high else " "
-    return f" {low}{between}{high}".rstrip() if low or high else ""
+    return f" {low}{between if low else ''}{high}".rstrip()
 
 
 def _number(bound: Any) -> str:

@@ -126,11 +126,22 @@ class Adapter:
             raise ConfigError(f"adapter.kind={self.kind} with quantization={self.quantization} can't be trained; "
                               "use adapter=qlora, lora or full")
 
+    def check(self, backbone: Backbone) -> None:
+        """Refuse ``targets`` that the backbone's architecture does not have, before its weights are loaded.
+
+        Raises:
+            ConfigError: naming them, and the linear layers that it has.
+            ModelError: the architecture can't be loaded.
+        """
+        from fireact.backbone import weights
+
+        if self.kind == "lora":
+            weights.check_targets(backbone, self.targets)
+
     def apply(self, backbone: Backbone) -> nn.Module:
         """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full.
 
         Raises:
-            ConfigError: the backbone has no layer of one of the names in ``targets``.
             ModelError: the weights can't be loaded.
         """
         from fireact.backbone import weights

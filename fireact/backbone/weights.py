@@ -9,11 +9,12 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import shutil
 import urllib.error
 import urllib.request
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,11 +24,11 @@ import torch
 from huggingface_hub import constants, snapshot_download
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
-from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from fireact.backbone import Adapter, Backbone
-from fireact.errors import ModelError
+from fireact.errors import ConfigError, ModelError
 from fireact.quantized import dequantized, frozen, quantization_config
 
 log = logging.getLogger(__name__)
@@ -102,6 +103,24 @@ def from_hub(backbone: Backbone) -> str:
             f"backbone {backbone.name} ({backbone.hub}) is not on this machine and can't be fetched from the model "
             f"hub; download it elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated"
         ) from error
+
+
+def check_targets(backbone: Backbone, targets: str | Sequence[str]) -> None:
+    """See ``Adapter.check``. What PEFT makes of one text is a pattern of whole names, of a list the ends of names."""
+    if targets == "all-linear":
+        return
+    config = _load(backbone, AutoConfig)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, trust_remote_code=backbone.trust_remote_code)
+    names = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    if isinstance(targets, str):
+        absent = [] if any(re.fullmatch(targets, name) for name in names) else [targets]
+    else:
+        absent = [end for end in targets if not any(name == end or name.endswith(f".{end}") for name in names)]
+    if absent:
+        layers = ", ".join(sorted({name.rpartition(".")[2] for name in names}))
+        raise ConfigError(f"adapter.targets names {', '.join(absent)}, which backbone "
+                          f"{backbone.name} does not have; its linear layers are {layers}")
 
 
 def trainable(adapter: Adapter, backbone: Backbone) -> nn.Module:
