@@ -16,6 +16,8 @@ from fireact.dashboard import opened
 @app.main("train", sweep.table_of(sweep.tuned_and_acted))
 def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or the EM."""
+    if runs.is_first_rank():
+        sweep.check(cfg)
     if cfg.adapter.name == "none":
         return prompt(cfg)
     files = runs.digests(runs.shaping(app.resolved(cfg.data)))

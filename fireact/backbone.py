@@ -13,8 +13,6 @@ import json
 import logging
 import os
 import shutil
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -24,13 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from fireact.errors import ConfigError, ModelError
+from fireact.hardware.weights import hub_answers
 from fireact.quantized import dequantized, frozen, quantization_config
 from fireact.render import TextFormat, text_format
 
@@ -130,7 +129,7 @@ class Backbone:
         patterns = ["*.json", "*.safetensors", "*.model", "*.jinja", *(["*.py"] if self.trust_remote_code else [])]
         try:
             return snapshot_download(
-                self.hub, revision=self.revision, allow_patterns=patterns, local_files_only=not _hub_answers()
+                self.hub, revision=self.revision, allow_patterns=patterns, local_files_only=not hub_answers()
             )
         except (OSError, ValueError) as error:
             raise ModelError(
@@ -246,19 +245,6 @@ def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
         raise ModelError(f"the adapter in {adapter} was trained on {facts['hub']} in {facts['format']} format, not on "
                          f"{backbone.hub} in {backbone.format} format; choose the backbone it was trained on")
     return facts
-
-
-def _hub_answers() -> bool:
-    """Whether the model hub can be reached; asked first, since its own retries take most of a minute to give up."""
-    if constants.is_offline_mode():
-        return False
-    try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=3.0).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 _chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)

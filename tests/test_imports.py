@@ -46,11 +46,12 @@ ALLOWED = {
     | {"journal", "journaled", "data.files"}
     | SEAMS,
     "data": {"errors", "records", "render", "download"},
-    "backbone": {"errors", "records", "render", "quantized"},
+    "backbone": {"errors", "records", "render", "quantized", "hardware"},
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files"},
-    "sweep": {"app", "acting", "errors", "runs", "reporting", "dashboard", "data.files"},
+    "preflight": {"app", "errors", "hardware", "records"},
+    "sweep": {"app", "acting", "preflight", "errors", "runs", "reporting", "dashboard", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")

@@ -91,19 +91,29 @@ def sweep(run, tiny_folder, tmp_path):
 
 @pytest.mark.parametrize("apart", ["false", "true"])
 def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
-    axes = ["size.n=4,99", f"process_per_cell={apart}", "-m"]
+    axes = ["size.n=4", "max_length=1024,10", f"process_per_cell={apart}", "-m"]
     done = sweep(*axes)
     assert done.returncode == 1
-    sentence = "size asks for 99 trajectories, but only 8 fit the mix; ask for fewer"
-    assert done.stderr.splitlines()[-2:] == [sentence, "1 of 2 cells failed; run the same command to try them again"]
+    *_, sentence, last = done.stderr.splitlines()
+    assert sentence.startswith("each of 4 trajectories exceeds max_length=10")
+    assert last == "1 of 2 cells failed; run the same command to try them again"
     assert "Traceback" not in done.stderr
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
     cells = json.loads((folder / "grid.json").read_text())["cells"]
     assert [cell["failed"] for cell in cells] == ["", sentence]
-    assert [cell["axes"]["size.n"] for cell in cells] == ["4", "99"]
+    assert [cell["axes"]["max_length"] for cell in cells] == ["1024", "10"]
     assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
     again = sweep(*axes)
     assert "train loss" in done.stdout and "train loss" not in again.stdout
+
+
+def test_what_any_cell_lacks_is_said_before_the_first_is_tuned(sweep, tmp_path):
+    done = sweep("size.n=4,99", "-m")
+    cell = "tiny_random-qlora-react-file-all-seed0"
+    [sentence] = [line for line in done.stderr.splitlines() if "99" in line]
+    assert sentence.endswith(": size asks for 99 trajectories, but only 8 fit the mix; ask for fewer (nothing was run)")
+    assert (done.returncode, cell in sentence, "train loss" in done.stdout) == (1, True, False)
+    assert not (tmp_path / "runs" / "train").exists() and not (tmp_path / "runs" / "grids").exists()
 
 
 def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):

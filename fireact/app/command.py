@@ -23,7 +23,7 @@ from fireact.app import keys, naming
 from fireact.app.checking import check_numbers
 from fireact.app.composing import check_experiment, finished, plan, register_resolvers
 from fireact.app.explaining import explain
-from fireact.launchers import lend_path
+from fireact.launchers import lend_path, runs_here
 
 Script = Callable[[DictConfig], float | None]
 # Hydra's parser takes overrides on one side of a flag only, so these go first, wherever they were typed.
@@ -33,12 +33,16 @@ FAILED = "failed.txt"  # in a run folder: the sentence in which its last attempt
 
 @dataclass(frozen=True)
 class Sweep:
-    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells."""
+    """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells.
+
+    ``here`` says whether they run on this machine.
+    """
 
     experiment: str | None
     folder: Path
     command: str
     cells: Sequence[DictConfig]
+    here: bool = True
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
@@ -84,7 +88,8 @@ def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str]) -> Sweep:
     first, script = planned[0], Path(sys.argv[0]).stem
     name = naming.sweep_name(first.experiment or script, [argument for argument in arguments if "=" in argument])
     folder = Path(first.runs_dir) / "grids" / name
-    return Sweep(first.experiment, folder, shlex.join(["python", Path(sys.argv[0]).name, *arguments]), planned)
+    text = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
+    return Sweep(first.experiment, folder, text, planned, runs_here(arguments))
 
 
 def _drop_dead_links(planned: Sequence[DictConfig]) -> None:

@@ -47,7 +47,7 @@ def resolved(cfg: DictConfig) -> dict[str, Any]:
 
 
 def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
-    """``cfg`` without Hydra's own part, from which ``run_dir``, ``experiment`` and ``cell`` come, and without ``auto``."""
+    """``cfg`` without Hydra's part, which gives ``run_dir``, ``experiment`` and ``cell``, and without any ``auto``."""
     experiment, cell = context.runtime.choices.get("experiment"), naming.axes_of(cfg, context)
     with open_dict(cfg):
         cfg.pop("hydra", None)
