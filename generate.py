@@ -6,14 +6,15 @@ python generate.py method=react,cot,reflexion -m       one run folder per method
 
 from __future__ import annotations
 
-from fireact import app
+from fireact import app, sweep
 
 
-@app.main("generate")
+@app.main("generate", sweep.checked_only)
 def generate(cfg: app.Config) -> float:
     """Act, select and write; returns the number of trajectories kept."""
     from fireact import acting
 
+    sweep.check(cfg)
     return float(acting.collect(cfg))
 
 

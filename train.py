@@ -17,10 +17,10 @@ from fireact.errors import DataError
 @app.main("train", sweep.table_of(sweep.tuned_and_acted))
 def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or score."""
+    if runs.is_first_rank():
+        sweep.check(cfg)
     if cfg.adapter.name == "none":
         return prompt(cfg)
-    if lack := app.build(cfg.data).lack():
-        raise DataError(lack.sentence)
     files = runs.digests(runs.shaping(app.resolved(cfg.data)))
     shape = {**app.resolved(cfg), **({"data_sha256": files} if files else {})}
     if not runs.is_first_rank():  # it only helps the first one with the fit

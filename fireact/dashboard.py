@@ -118,6 +118,14 @@ class WandbRun:
         self._offline, self._upload_adapter = offline, upload_adapter
         self._run: Any = None
 
+    def ready(self) -> None:
+        """Look for what it needs, and tell W&B nothing yet.
+
+        Raises:
+            ConfigError: wandb is not installed, or there is no key.
+        """
+        _require_key(_wandb(), self._offline)
+
     def open(self, config: Mapping[str, Any], job: str) -> None:
         """Connect to W&B.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
 # Option of hydra/launcher and extra that brings it, by the class that conf/hydra/launcher names.
@@ -22,6 +23,12 @@ def lend_path() -> None:
     """Let every process that is started from here find this package, installed or not, whatever its folder."""
     here = str(Path(__file__).resolve().parent.parent)
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
+
+
+def runs_here(arguments: Sequence[str]) -> bool:
+    """Whether the cells of a command find the devices of this machine; a cluster's nodes have their own."""
+    chosen = [argument.partition("=")[2] for argument in arguments if argument.startswith("hydra/launcher=")]
+    return not chosen or chosen[-1] in ("basic", "joblib")
 
 
 def explain_launcher(error: BaseException) -> str | None:

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
-from fireact import folders
+from fireact import folders, preflight
 from fireact.app import Config, build, check_given, compose, resolved
 from fireact.app.command import Begin, Sweep
 from fireact.app.naming import file_name
@@ -27,7 +27,8 @@ from fireact.reporting.grid import GRID, METRICS, UNFINISHED, Cell, Grid
 _UNPROMPTED = "fireact"  # the method that has no few-shot prompt
 _WRAPPED = "bm25"  # by conf/search/noise.yaml, if nothing else is said
 _NAMED = re.compile(r"((?:(?:method|task|search)=[^,:=]+,?)+): (.+)", re.DOTALL)
-_PLACES = {"tuned", "seed", "cache_dir", "runs_dir", "run_dir"}  # options that every cell has a value of its own for
+_OWN = {"tuned", "seed", "run_dir"}  # options that every cell has a value of its own for
+_checked: set[str] = set()  # the run folders whose runs this process found well
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,10 @@ def evaluate(cfg: Config) -> dict[str, Any]:
     """Act out a composed ``evaluate.py`` configuration, and show its dashboard what came out; returns the metrics."""
     from fireact import acting
 
-    if cfg.get("logger") is None or (Path(cfg.run_dir) / METRICS).exists():
+    if (Path(cfg.run_dir) / METRICS).exists():
+        return acting.evaluate(cfg)
+    check(cfg)
+    if cfg.get("logger") is None:
         return acting.evaluate(cfg)
     with opened(build(cfg.logger), resolved(cfg), "evaluate") as dashboard:
         metrics = acting.evaluate(cfg)
@@ -130,26 +134,67 @@ def acted(cells: Sequence[Config]) -> Iterator[Cell]:
 def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
     """Lets a sweep end in ``grid.json``, a table, figures and the page of the cells that ``cells_of`` finds in it.
 
-    They are looked for, and what they act out is composed, before the first cell runs, so that nothing is paid for
-    where that is a mistake; and ``grid.json`` is there from then on, for a report of a sweep that was killed.
+    They are looked for, and what they need is checked, before the first cell runs, so that nothing is paid for where
+    that is a mistake; and ``grid.json`` is there from then on, for a report of a sweep that was killed.
     """
 
     def begin(sweep: Sweep) -> Callable[[], None]:
         cells = {cell.run: cell for cell in cells_of(sweep.cells)}
         for run in cells:
             folders.check(run)
-        _compose_once(sweep.cells)
+        _check(sweep.cells, sweep.here)
         _write_grid(sweep, list(cells.values()))
         return lambda: _conclude(sweep, list(cells.values()))
 
     return begin
 
 
-def _compose_once(cells: Sequence[Config]) -> None:
-    """Compose what cells of ``train.py`` act out, each combination of options but once for all places and seeds."""
-    todo = (evaluation.overrides for cfg in cells if "then_act" in cfg for evaluation in evaluations(cfg))
-    for options in {tuple(o for o in overrides if o.partition("=")[0] not in _PLACES) for overrides in todo}:
-        check_given(compose("evaluate", options))
+def checked_only(sweep: Sweep) -> Callable[[], None]:
+    """Lets a sweep that ends in no table begin only if all of its cells could come to their ends."""
+    _check(sweep.cells, sweep.here)
+    return lambda: None
+
+
+def check(cfg: Config) -> None:
+    """Refuse a run of a script that could not come to its end; a cell was checked when its sweep began.
+
+    Raises:
+        ConfigError: what is missing, and how to get it.
+    """
+    if cfg.run_dir not in _checked:
+        _check([cfg], acts="then_act" in cfg and (cfg.then_act or cfg.adapter.name == "none"))
+
+
+def jobs(cells: Sequence[Config], here: bool = True, acts: bool = True) -> list[preflight.Job]:
+    """What is still to be done in these cells of a script, ``here`` or on other machines.
+
+    What cells of ``train.py`` act out, where one ``acts``, is composed too, each combination of options once for all
+    folders and seeds.
+
+    Raises:
+        ConfigError: an option of what they act out does not exist.
+    """
+    todo = [cfg for cfg in cells if not (Path(cfg.run_dir) / METRICS).exists()]
+    tuned = [preflight.tuning(cfg, here) for cfg in todo if "then_act" in cfg and cfg.adapter.name != "none"]
+    acted = [preflight.acting(cfg) for cfg in todo if "then_act" not in cfg]
+    return [*tuned, *acted, *(_to_act(cells) if acts else ())]
+
+
+def _to_act(cells: Sequence[Config]) -> list[preflight.Job]:
+    found = [evaluation for cfg in cells if "then_act" in cfg for evaluation in evaluations(cfg)]
+    firsts: dict[tuple[str, ...], Path] = {}
+    for evaluation in sorted(found, key=lambda evaluation: (evaluation.cell.run / METRICS).exists()):
+        options = tuple(line for line in evaluation.overrides if line.partition("=")[0] not in _OWN)
+        firsts.setdefault(options, evaluation.cell.run)
+    composed = [(compose("evaluate", options), run) for options, run in firsts.items()]
+    for cfg, _ in composed:
+        check_given(cfg)
+    return [preflight.acting(cfg, str(run)) for cfg, run in composed if not (run / METRICS).exists()]
+
+
+def _check(cells: Sequence[Config], here: bool = True, acts: bool = True) -> None:
+    preflight.refuse(jobs(cells, here, acts))
+    _checked.update(cfg.run_dir for cfg in cells)
 
 
 def _conclude(sweep: Sweep, cells: Sequence[Cell]) -> None:

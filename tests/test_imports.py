@@ -52,11 +52,13 @@ ALLOWED = {
     | {"journal", "journaled", "data.files"}
     | SEAMS,
     "data": {"errors", "records", "render", "download", "overrides", "textfiles"},
-    "backbone": {"errors", "records", "render", "quantized"},
+    "backbone": {"errors", "records", "render", "quantized", "hardware"},
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files", "folders"},
-    "sweep": {"app", "acting", "errors", "runs", "folders", "reporting", "dashboard", "overrides", "data.files"},
+    "preflight": {"app", "errors", "hardware", "records"},
+    "sweep": {"app", "acting", "preflight", "errors", "runs", "folders", "reporting", "dashboard", "overrides"}
+    | {"data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("data", "backbone", "quantized", "training", "lms.huggingface")

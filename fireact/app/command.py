@@ -35,7 +35,7 @@ from fireact.app.explaining import explain
 from fireact.app.leaving_out import forget, left_out
 from fireact.errors import StorageError
 from fireact.folders import FAILED
-from fireact.launchers import lend_path
+from fireact.launchers import lend_path, runs_here
 
 Script = Callable[[DictConfig], float | None]
 # Hydra's parser takes overrides on one side of a flag only, so these go first, wherever they were typed.
@@ -47,7 +47,7 @@ _OVERRIDE = re.compile(r"[+~\w][^=]*=|~")
 @dataclass(frozen=True)
 class Sweep:
     """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells, and which are
-    left out.
+    left out. ``here`` says whether they run on this machine.
     """
 
     experiment: str | None
@@ -55,6 +55,7 @@ class Sweep:
     command: str
     cells: Sequence[DictConfig]
     left_out: Sequence[str] = ()
+    here: bool = True
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
@@ -118,10 +119,10 @@ def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str], without: Seq
     first, script = planned[0], Path(sys.argv[0]).stem
     name = naming.sweep_name(first.experiment or script, [argument for argument in arguments if "=" in argument])
     folder = Path(first.runs_dir) / "grids" / name
-    command = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
+    text = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
     for sentence in without:
         print(f"left out: {sentence}", flush=True)
-    return Sweep(first.experiment, folder, command, planned, without)
+    return Sweep(first.experiment, folder, text, planned, without, runs_here(arguments))
 
 
 def _drop_dead_links(planned: Sequence[DictConfig]) -> None:

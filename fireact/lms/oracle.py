@@ -86,13 +86,15 @@ class Oracle:
     Token counts are words.
 
     Raises:
-        ConfigError: there is no such style.
+        ConfigError: there is no such style, or nobody knows the task's answers.
     """
 
     def __init__(self, task: Taught, style: Style = "react", seed: Seed = 0, concurrency: Count = 64) -> None:
         styles = {"react": self._look_up, "reflexion": self._wander, "cot": self._recall, "io": self._recall}
         if style not in styles:
             raise ConfigError(f"lm.style={style} is unknown; choose {', '.join(styles)}")
+        if not callable(getattr(task, "plan", None)):
+            raise ConfigError("lm=oracle teaches the miniwiki tasks only; choose another model, as lm=openai")
         self.name, self.concurrency = "oracle", concurrency
         self._task, self._style, self._seed, self._turn = task, style, seed, styles[style]
 

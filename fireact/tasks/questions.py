@@ -32,7 +32,7 @@ class QuestionFile(ABC):
     Args:
         name: what the task is called in trajectories and tables.
         order: one of ``orders``; ``shuffle`` is by ``seed``, and so drawn alike whatever the limit.
-        limit: the first so many; all if None.
+        limit: the first so many, at most; all if None.
         prompts: the folder of its few-shot prompts if that is not ``name``; the configuration reads it.
         right: the task's own rule, which a subclass sets.
 
@@ -64,12 +64,8 @@ class QuestionFile(ABC):
 
         Raises:
             DataError: a file can't be had or is malformed.
-            ConfigError: there are fewer questions than the limit.
         """
-        questions = self.arrange(self.read())
-        if self._limit and self._limit > len(questions):
-            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} has {len(questions)} questions here")
-        return questions[: self._limit]
+        return self.arrange(self.read())[: self._limit]
 
     def files(self) -> list[Need]:
         """The public files that ``questions`` reads; a task of such files says them, so that they are checked early."""

@@ -28,8 +28,7 @@ def test_the_papers_500_in_its_order(mirror: None) -> None:
     assert [q.id for q in questions[:3]] == ["hotpotqa-dev-3687", "hotpotqa-dev-6238", "hotpotqa-dev-5388"]
     assert questions[1].text == "Who created the show with Wendy Schaal doing the voice of Francine?"
     assert HotpotQA(questions="dev", order="paper", limit=20).questions() == questions[:20]
-    with pytest.raises(ConfigError, match="task.limit=501 is too large; hotpotqa has 500 questions here"):
-        HotpotQA(order="paper", limit=501).questions()
+    assert HotpotQA(order="paper", limit=501).questions() == questions
 
 
 def test_the_paper_order_needs_no_file() -> None:

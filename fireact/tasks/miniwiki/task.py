@@ -34,7 +34,7 @@ class MiniWiki:
     question and no thing that a question is about. ``prompts`` is the folder of few-shot prompts, if not ``name``.
 
     Raises:
-        ConfigError: the split, difficulty or limit does not exist, or a family has no questions for the split.
+        ConfigError: the split, difficulty or limit is impossible, or a family has no questions for the split.
     """
 
     def __init__(
@@ -52,8 +52,8 @@ class MiniWiki:
         for family in families:
             if split not in family.splits:
                 raise ConfigError(f"{name} is for evaluation only; choose task.split={' or '.join(family.splits)}")
-        if limit is not None and not 1 <= limit <= MAXIMUM:
-            raise ConfigError(f"task.limit={limit} is out of range; {name} has 1 to {MAXIMUM} questions a split")
+        if limit is not None and limit < 1:
+            raise ConfigError(f"task.limit={limit} asks nothing; choose 1 or more, or null for all")
         self.name, self.split, self.families, self.prompts = name, split, tuple(families), prompts or name
         self.measure = ACCURACY if {family.kind for family in families} <= _ANSWERED_BY_START else EM
         self._seed, self._difficulty, self._limit = seed, difficulty, limit
@@ -88,10 +88,7 @@ class MiniWiki:
 
     @cached_property
     def _planned(self) -> list[tuple[Question, Plan]]:
-        planned = list(islice(self._stream(), self._limit or MAXIMUM))
-        if self._limit and len(planned) < self._limit:
-            raise ConfigError(f"task.limit={self._limit} is too large; {self.name} ({self.split}) has {len(planned)}")
-        return planned
+        return list(islice(self._stream(), min(self._limit or MAXIMUM, MAXIMUM)))
 
     @cached_property
     def _plans(self) -> dict[str, Plan]:

@@ -1,0 +1,120 @@
+"""What ``evaluate.py`` and ``generate.py`` need: questions, a prompt, a search tool and a model that could answer."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fireact.app import Config, build, resolved
+from fireact.errors import ConfigError, DataError, ModelError, ToolError
+from fireact.hardware.weights import to_fetch
+from fireact.preflight.check import Check
+from fireact.records import SEARCH
+
+_OURS = "fireact."
+_PATIENCE_S = 3.0  # for a connection
+
+
+def questions(cfg: Config) -> None:
+    """The task's questions can be had, and there are some."""
+    task = build(cfg.task)
+    if not task.questions():
+        raise DataError(f"task={cfg.task.name} has no questions; choose another split, file or task")
+
+
+def prompt(cfg: Config) -> None:
+    """The method is one to act by, and its few-shot prompt is there."""
+    if "_target_" not in cfg.method:
+        raise ConfigError(f"method={cfg.method.name} is a mix to train on; act with method=fireact or one of its parts")
+    _ = build(cfg.method).few_shot
+
+
+def search(cfg: Config) -> None:
+    """The search tool has its corpus, its key and its server, where the method searches at all."""
+    if not _replays(cfg) and SEARCH in getattr(build(cfg.method), "actions", (SEARCH,)):
+        _search(cfg.search, asks=not Path(cfg.journal.path).exists())
+
+
+def model(cfg: Config) -> None:
+    """The model has its weights, or its key and its server."""
+    if _replays(cfg):
+        return
+    node = cfg.lm
+    if "backbone" in node:
+        to_fetch(resolved(node.backbone))
+        if node.get("adapter") is not None:
+            _adapter(Path(node.adapter))
+    elif node._target_.startswith(_OURS):
+        built = build(node)
+        asyncio.run(built.aclose())
+        if node.get("base_url") and not Path(cfg.journal.path).exists():  # which may hold all the answers
+            _connect(node.base_url, "lm.base_url", ModelError)
+
+
+def logger(cfg: Config) -> None:
+    """The dashboard has its extra and its key."""
+    node = cfg.get("logger")
+    if node is not None and node._target_.startswith(_OURS):
+        ready = getattr(build(node), "ready", None)
+        if ready:
+            ready()
+
+
+ACTING = (
+    Check(questions, ("task",)),
+    Check(prompt, ("method",)),
+    Check(search, ("search", "method", "journal.replay", "journal.path")),
+    Check(model, ("lm", "journal.replay", "journal.path")),
+    Check(logger, ("logger",)),
+)
+
+
+def _replays(cfg: Config) -> bool:
+    return bool(cfg.journal.replay == "only")
+
+
+def _search(node: Any, asks: bool) -> None:
+    """A tool that wraps another is as good as that one; an index is never built just to see."""
+    if "tool" in node:
+        _search(node.tool, asks)
+    for key in ("corpus", "pool"):
+        if key in node and not (key == "pool" and node.get("mode") == "none"):
+            _documents(node[key], f"search.{key}")
+    if node._target_.startswith(_OURS) and not {"tool", "corpus"} & set(node):
+        tool = build(node)
+        asyncio.run(tool.aclose())
+        if node.get("base_url") and asks:
+            _connect(node.base_url, "search.base_url", ToolError)
+
+
+def _documents(source: Any, key: str) -> None:
+    """A file that is there, or a task that has documents."""
+    if isinstance(source, str):
+        if not Path(source).is_file():
+            raise DataError(f"{source} does not exist; {key} needs a file")
+    elif source is not None:
+        next(iter(build(source).documents()), None)
+
+
+def _adapter(folder: Path) -> None:
+    if not any((folder / name).is_file() for name in ("fireact.json", "adapter_config.json")):
+        raise ModelError(f"{folder} holds no adapter; run train.py first or name its adapter folder")
+
+
+def _connect(url: str, key: str, error: type[ModelError] | type[ToolError]) -> None:
+    """Open a connection, unless a proxy stands between, which would be asked instead."""
+    parts = urlsplit(url)
+    proxies: Mapping[str, str] = urllib.request.getproxies()
+    if parts.scheme in proxies and not urllib.request.proxy_bypass(parts.hostname or ""):
+        return
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+    try:
+        socket.create_connection((parts.hostname, port), _PATIENCE_S).close()
+    except OSError as reason:
+        why = reason.strerror or reason
+        raise error(f"no server answers at {key}={url} ({why}); start it, or mend the address or the network") from None

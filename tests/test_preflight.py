@@ -1,0 +1,205 @@
+"""What is refused before anything is spent, for every cell of a command, and in which sentence."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from fireact import app, preflight, sweep
+from fireact.app import composing
+from fireact.errors import ConfigError
+from fireact.hardware import device, weights
+from fireact.hardware.device import Device
+from fireact.hardware.model import LLAMA2_7B, Shape
+from fireact.preflight.to_tune import ON_THIS_MACHINE
+
+
+@pytest.fixture(autouse=True)
+def nothing_passed(monkeypatch):
+    """What an earlier test found well is looked at again."""
+    monkeypatch.setattr(preflight, "_passed", set())
+    monkeypatch.setattr(sweep, "_checked", set())
+    monkeypatch.setattr(weights, "hub_answers", lambda: False)
+
+
+@pytest.fixture
+def places(tmp_path):
+    return [f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
+
+
+@pytest.fixture
+def tiny(tiny_folder):
+    return ["backbone=tiny_random", f"backbone.path={tiny_folder}"]
+
+
+@pytest.fixture
+def said(places):
+    """What stands in the way of one command, sentence by sentence."""
+
+    def ask(script, *overrides):
+        cfg = app.compose(script, [*places, *overrides])
+        return [problem.sentence for problem in preflight.problems(sweep.jobs([cfg]))]
+
+    return ask
+
+
+@pytest.fixture
+def mirror(tmp_path, monkeypatch):
+    """A mirror of the public files that holds none."""
+    monkeypatch.setenv("FIREACT_DATA", str(tmp_path / "mirror"))
+    (tmp_path / "mirror").mkdir()
+    return tmp_path / "mirror"
+
+
+@pytest.fixture
+def asked(tmp_path):
+    """Questions and a recording of a user's own."""
+    (tmp_path / "q.jsonl").write_text(json.dumps({"question": "Who?", "answer": "Y"}) + "\n")
+    output = "Thought: Y.\nAction: finish[Y]\nObservation: Episode finished, reward = True\n"
+    row = {"instruction": "Who?", "input": "", "output": output}
+    (tmp_path / "r.json").write_text(json.dumps([row]))
+    return ["task=file", f"task.path={tmp_path}/q.jsonl", "lm=recorded", f"lm.path={tmp_path}/r.json"]
+
+
+def test_what_is_all_there_has_no_problem(said, tiny):
+    assert said("evaluate", *tiny) == [] and said("generate") == []
+
+
+def test_a_corpus_that_is_not_there_is_refused(said, asked, tmp_path):
+    choose = "file has no corpus of its own; add search.corpus=FILE (JSONL of title and text) or choose another search"
+    assert said("evaluate", *asked) == [f"{choose} tool"]
+    assert said("evaluate", *asked, "search=noise_none") == [f"{choose} tool"]
+    assert said("evaluate", *asked, "search.corpus=no.jsonl") == ["no.jsonl does not exist; search.corpus needs a file"]
+    (tmp_path / "c.jsonl").write_text(json.dumps({"title": "Y", "text": "Y."}))
+    assert said("evaluate", *asked, f"search.corpus={tmp_path}/c.jsonl") == []
+    assert not (tmp_path / "cache").exists()  # its index is not built just to see
+
+
+def test_who_never_searches_needs_no_corpus(said, asked):
+    assert said("evaluate", *asked, "method=cot") == []
+
+
+def test_a_replay_needs_neither_a_key_nor_a_corpus(said, asked, monkeypatch):
+    monkeypatch.delenv("SERPAPI_API_KEY", raising=False)
+    assert said("evaluate", *asked, "search=serpapi", "journal.replay=only") == []
+
+
+@pytest.mark.parametrize("overrides, sentence", [
+    (["search=serpapi"], "SERPAPI_API_KEY is not set; put your SerpApi key into that environment variable"),
+    (["lm=openai", "lm.model=m"], "wants an API key; set the environment variable OPENAI_API_KEY"),
+    (["method=react_cot"], "method=react_cot is a mix to train on; act with method=fireact or one of its parts"),
+    (["method.prompt=no.txt"], "there is no few-shot prompt no.txt for method react; write one"),
+    (["tuned=nowhere", "method=fireact"], "nowhere holds no adapter; run train.py first or name its adapter folder"),
+    (["task=file", "task.path=no.jsonl"], "no.jsonl can't be read (No such file or directory)"),
+    (["task.split=nowhere"], "task.split=nowhere is unknown"),
+    (["logger=wandb"], "W&B has no key; run wandb login, set WANDB_API_KEY, or add logger.offline=true"),
+])  # fmt: skip
+def test_what_acting_needs_is_asked_for(said, tiny, monkeypatch, tmp_path, overrides, sentence):
+    if "wandb" in str(overrides):
+        pytest.importorskip("wandb", reason="the extra wandb is not installed")
+    for name in ("SERPAPI_API_KEY", "OPENAI_API_KEY", "WANDB_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert sentence in said("evaluate", *tiny, *overrides)[0]
+
+
+def test_a_server_that_does_not_answer_is_named(said, monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
+        lm = ["lm=openai", "lm.model=m", f"lm.base_url={url}"]
+        refused = f"no server answers at lm.base_url={url} (Connection refused); start it, or mend the address or the"
+        assert said("evaluate", *lm) == [f"{refused} network"]
+        taken.listen()
+        assert said("evaluate", *lm) == []
+
+
+def test_a_server_is_not_asked_for_where_a_journal_may_hold_its_answers(said, tmp_path):
+    (tmp_path / "journal.sqlite").touch()
+    lm = ["lm=openai", "lm.model=m", "lm.base_url=http://127.0.0.1:9/v1", f"journal.path={tmp_path}/journal.sqlite"]
+    assert said("evaluate", *lm) == []
+
+
+def test_the_oracle_teaches_nothing_but_miniwiki(said, asked):
+    only = "lm=oracle teaches the miniwiki tasks only; choose another model, as lm=openai"
+    assert said("generate", *asked[:2], "method=cot") == [only]
+
+
+def test_what_tuning_needs_is_asked_for(said, tiny, tmp_path, mirror):
+    tuned = ["then_act=false", "act.task=[miniwiki]", "act.prompted=[]"]
+    [weights_missing] = said("train", *tuned, "backbone=llama2_7b")
+    assert "is not on this machine and can't be fetched from the model hub" in weights_missing
+    [nothing] = said("train", *tuned, *tiny, "data=file", "data.path=no.jsonl")
+    assert nothing.startswith("no.jsonl")
+    [missing] = said("train", *tuned, *tiny, "data=hotpotqa")
+    assert missing.startswith(f"{mirror}/fireact/alpaca_format/hotpotqa.json is missing")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.json").write_text("{}")
+    hollow = f"backbone.path={tmp_path}/empty holds no weights (*.safetensors or *.bin); copy them there"
+    assert said("train", *tuned, "backbone=tiny_random", f"backbone.path={tmp_path}/empty") == [hollow]
+    [gpt] = said("train", *tuned, "backbone=gpt35", "adapter=none", "act.prompted=[io]")
+    assert gpt.startswith("backbone gpt35 has no weights to load")
+
+
+def test_a_gpu_that_is_not_there_is_said_before_anything_begins(said, tiny, tmp_path, monkeypatch):
+    monkeypatch.setattr(device, "found", lambda: Device("cpu", "CPU", 2**40))
+    wanted = "the trainer wants a GPU, and no CUDA device is found here; choose trainer=auto or cpu"
+    assert said("train", *tiny, "trainer=gpu")[0] == wanted
+    begun = tmp_path / "begun"
+    begun.mkdir()
+    (begun / "config.yaml").write_text("trainer: {accelerator: gpu, precision: bf16-mixed}\n")
+    [sentence] = said("train", *tiny, f"run_dir={begun}")[:1]
+    assert sentence.endswith("begun was begun on a GPU, and none is found here; go on where there is one, or choose "
+                             "another run folder")
+    monkeypatch.setattr(device, "found", lambda: Device("gpu", "A card", 2**40, 2))
+    assert said("train", *tiny, "trainer=ddp", "trainer.devices=4")[0] == (
+        "trainer.devices=4 is more than the 2 found here; lower it"
+    )
+
+
+def test_cells_that_run_on_other_machines_may_find_their_gpu_there(places, tiny, monkeypatch):
+    monkeypatch.setattr(device, "found", lambda: Device("cpu", "CPU", 2**40))
+    cells = [app.compose("train", [*places, *tiny, "trainer=gpu", "act.prompted=[]"])]
+    assert list(preflight.problems(sweep.jobs(cells, here=False))) == []
+
+
+@pytest.mark.parametrize("gib, sentence, fatal", [
+    (3, "backbone=llama2_7b: its weights take 3.9 GiB, and A card has 3.0; choose a smaller backbone, adapter=qlora or "
+        "trainer=fsdp", True),
+    (6, "tuning backbone=llama2_7b takes about 9.0 GiB, and A card has 6.0: it may run out of memory", False),
+])  # fmt: skip
+def test_memory_that_can_t_do_is_refused_and_memory_that_may_not_is_said(places, monkeypatch, gib, sentence, fatal):
+    monkeypatch.setattr(device, "found", lambda: Device("gpu", "A card", gib * 2**30))
+    monkeypatch.setattr(Shape, "of", lambda folder: LLAMA2_7B)
+    cfg = app.compose("train", [*places, "backbone=llama2_7b", "data=hotpotqa"])
+    [problem] = preflight.problems([preflight.Job("cell", cfg, ON_THIS_MACHINE)])
+    assert (problem.sentence, problem.fatal) == (sentence, fatal)
+
+
+def test_every_cell_is_checked_and_the_first_concerned_is_named(places, tiny, tmp_path):
+    grid = [*places, *tiny, "act.prompted=[]", "act.search=[bm25,serpapi]", "seed=0,1", "-m", "act.task=[miniwiki]"]
+    cells = composing.plan("train", grid)
+    with pytest.raises(ConfigError) as refused:
+        preflight.refuse(sweep.jobs(cells))
+    folder = f"{cells[0].run_dir}/acting/fireact-miniwiki-serpapi-n3"
+    key = "SERPAPI_API_KEY is not set; put your SerpApi key into that environment variable"
+    assert str(refused.value) == f"{folder}: {key} (nothing was run)"
+
+
+def test_what_is_finished_needs_nothing(said, places, tmp_path):
+    cfg = app.compose("evaluate", [*places, "backbone=llama2_7b"])
+    (tmp_path / "runs" / "evaluate").mkdir(parents=True)
+    folder = tmp_path / "runs" / "evaluate" / cfg.run_dir.rpartition("/")[2]
+    folder.mkdir()
+    (folder / "metrics.json").write_text("{}")
+    assert said("evaluate", "backbone=llama2_7b") == []
+
+
+def test_one_case_is_looked_at_once(places, tiny, monkeypatch):
+    looked = []
+    check = preflight.Check(lambda cfg: looked.append(cfg.seed), ("task",))
+    cells = [app.compose("evaluate", [*places, *tiny, f"seed={seed}"]) for seed in (0, 1)]
+    assert list(preflight.problems(preflight.Job(cfg.run_dir, cfg, (check,)) for cfg in cells)) == []
+    assert looked == [0]
