@@ -101,6 +101,8 @@ class Run:
 def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> Run:
     """Make the folder this configuration's own, or find it so.
 
+    An attempt that ended before it did anything, as where a file was missing, leaves the folder to whatever comes next.
+
     Args:
         config: the resolved configuration: plain dictionaries, lists and scalars.
         ignore: keys, or ends of dotted keys, that do not shape results and enter neither the comparison nor
@@ -117,7 +119,7 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
                                "environment variable")
     folders.claim(folder)
     with writing(folder):
-        resuming = (folder / CONFIG).exists()
+        resuming = (folder / CONFIG).exists() and any(map(_is_begun, folder.iterdir()))
         if resuming:
             _refuse_another(folder, shaped, ignore)
         else:
@@ -159,6 +161,11 @@ def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
 def _is_work(path: Path) -> bool:
     """Whether a file of a run folder is more than what an attempt leaves that ended before its work began."""
     return path.is_symlink() or path.suffix != ".log" and path.name not in (RUN.marker, FAILED)
+
+
+def _is_begun(path: Path) -> bool:
+    """Whether a file of a run folder is more than the configuration of an attempt that ended before its work began."""
+    return _is_work(path) and path.name not in (CONFIG, ".lock") and not (path.is_dir() and not any(path.iterdir()))
 
 
 def _make_way(folder: Path) -> bool:

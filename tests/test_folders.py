@@ -170,6 +170,7 @@ def test_a_run_folder_may_be_a_link_to_one_of_ours_only(tmp_path: Path) -> None:
     assert list((tmp_path / "theirs").iterdir()) == []
     runs.open(tmp_path / "ours", CONFIG)
     (tmp_path / "b").symlink_to(tmp_path / "ours")
+    runs.append_line(tmp_path / "b" / "predictions.jsonl", {})
     assert runs.open(tmp_path / "b", CONFIG).state is runs.State.RESUMING
 
 

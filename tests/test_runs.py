@@ -23,12 +23,21 @@ def _with(**changes: object) -> dict[str, object]:
     return {**CONFIG, **changes}
 
 
+def _begun(folder: Path) -> runs.Run:
+    run = runs.open(folder, CONFIG)
+    runs.append_line(folder / "predictions.jsonl", {})
+    return run
+
+
 def test_a_folder_is_new_then_resuming_then_finished(tmp_path: Path) -> None:
     folder = tmp_path / "a" / "b"
     run = runs.open(folder, CONFIG)
     assert run.state is State.NEW
     assert yaml.safe_load((folder / "config.yaml").read_text()) == CONFIG
+    assert runs.open(folder, CONFIG).state is State.NEW  # nothing was done
+    runs.append_line(folder / "predictions.jsonl", {})
     assert runs.open(folder, CONFIG).state is State.RESUMING
+    (folder / "predictions.jsonl").unlink()
     run.finish({"em": 0.5})
     again = runs.open(folder, CONFIG)
     assert again.state is State.FINISHED
@@ -37,7 +46,7 @@ def test_a_folder_is_new_then_resuming_then_finished(tmp_path: Path) -> None:
 
 
 def test_another_configuration_is_refused_by_its_first_differing_key(tmp_path: Path) -> None:
-    runs.open(tmp_path / "a", CONFIG)
+    _begun(tmp_path / "a")
     with pytest.raises(StorageError) as error:
         runs.open(tmp_path / "a", _with(seed=1, optim={"lr": 2e-5, "epochs": 3}))
     assert str(error.value) == (
@@ -47,8 +56,18 @@ def test_another_configuration_is_refused_by_its_first_differing_key(tmp_path: P
         runs.open(tmp_path / "a", _with(size=3))
 
 
+def test_an_attempt_that_did_nothing_leaves_its_folder_to_another_configuration(tmp_path: Path) -> None:
+    folder = tmp_path / "a"
+    runs.open(folder, CONFIG)
+    (folder / "logs").mkdir()
+    (folder / "failed.txt").write_text("a file was missing\n")
+    with runs.locked(folder):
+        assert runs.open(folder, _with(seed=1)).state is State.NEW
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == _with(seed=1)
+
+
 def test_what_does_not_shape_results_may_differ(tmp_path: Path) -> None:
-    first = runs.open(tmp_path / "a", CONFIG)
+    first = _begun(tmp_path / "a")
     trainer = {"accelerator": "cpu", "log_every_n_steps": 9}
     second = runs.open(tmp_path / "a", _with(trainer=trainer, logger={"name": "wandb"}, run_dir="elsewhere"))
     assert (second.state, second.config_hash) == (State.RESUMING, first.config_hash)
@@ -103,7 +122,7 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("text", ["- a list\n", "a: [1\n", ""])
 def test_a_folder_with_a_broken_config_is_refused(tmp_path: Path, text: str) -> None:
-    runs.open(tmp_path, CONFIG)
+    _begun(tmp_path)
     (tmp_path / "config.yaml").write_text(text)
     with pytest.raises(StorageError, match="config.yaml is not a configuration; remove"):
         runs.open(tmp_path, CONFIG)
