@@ -50,13 +50,14 @@ class File(QuestionFile):
             raise ConfigError(f"task.scoring={scoring} is unknown; choose {', '.join(SCORINGS)}")
         if unknown := sorted(set(columns) - {"question", "answer", "id", "choices"}):
             raise ConfigError(f"task.columns.{unknown[0]} is unknown; choose question, answer, id or choices")
-        if not columns.get("question") or not columns.get("answer"):
-            raise ConfigError("task.columns needs the names of the columns question and answer")
+        names = {key: column for key, column in columns.items() if key != "choices" and isinstance(column, str)}
+        if not {"question", "answer"} <= set(names) or columns.get("id") and "id" not in names:
+            raise ConfigError("task.columns needs one column each for question and answer, and one for id or null")
         if scoring == "letter" and not columns.get("choices"):
             raise ConfigError("task.scoring=letter needs task.columns.choices, the column or columns of the choices")
         super().__init__(name, right=SCORINGS[scoring], **arrangement)
-        self._path, self._columns, self._scoring, self._corpus = Path(path), columns, scoring, corpus
-        self._split = split
+        self._path, self._names, self._choice_columns = Path(path), names, columns.get("choices")
+        self._scoring, self._corpus, self._split = scoring, corpus, split
 
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""
@@ -78,19 +79,19 @@ class File(QuestionFile):
         )
 
     def _question(self, place: int, row: Row, where: str) -> Question:
-        id_column = self._columns.get("id")
+        id_column = self._names.get("id")
         choices = self._choices(row, where)
         return Question(
             id=f"{self.name}-{_text(row, id_column, where) if id_column else place}",
-            text=_text(row, self._columns["question"], where),
-            answer=self._answer(_text(row, self._columns["answer"], where), choices, where),
+            text=_text(row, self._names["question"], where),
+            answer=self._answer(_text(row, self._names["answer"], where), choices, where),
             task=self.name,
             split=self._split,
             choices=choices,
         )
 
     def _choices(self, row: Row, where: str) -> tuple[str, ...]:
-        columns = self._columns.get("choices")
+        columns = self._choice_columns
         if columns is None:
             return ()
         if isinstance(columns, str):

@@ -45,7 +45,7 @@ class QuestionFile(ABC):
     def __init__(
         self,
         name: Text,
-        order: Literal["file", "shuffle"] = "file",
+        order: Literal["file", "shuffle", "paper"] = "file",
         seed: Seed = 0,
         limit: Count | None = None,
         prompts: Text | None = None,

@@ -142,7 +142,7 @@ def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
 def test_wrong_arguments() -> None:
     with pytest.raises(ConfigError, match="task.scoring=f1 is unknown; choose em, yesno, letter"):
         File("mine", "q.csv", PLAIN, scoring="f1")
-    with pytest.raises(ConfigError, match="task.columns needs the names of the columns question and answer"):
+    with pytest.raises(ConfigError, match="task.columns needs one column each for question and answer"):
         File("mine", "q.csv", {"question": "q"})
     with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id or choices"):
         File("mine", "q.csv", {**PLAIN, "anwser": "a"})
