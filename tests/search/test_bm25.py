@@ -113,16 +113,33 @@ def test_an_index_that_cannot_be_kept_is_named(corpus: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize("cached", [False, True])
+def test_blank_lines_and_a_byte_order_mark_are_no_documents(tmp_path: Path, cached: bool) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_bytes(b'\xef\xbb\xbf{"title": "Q", "text": "apple"}\n\n{"title": "Z", "text": "pear"}\n \n')
+    tool = BM25(path, cache_dir=tmp_path / "cache" if cached else None)
+    assert (ask(tool, "apple"), ask(tool, "pear")) == ("Q: apple", "Z: pear")
+    assert len(tool._documents) == 2
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_a_corpus_without_a_word_finds_nothing(tmp_path: Path, cached: bool) -> None:
+    path = tmp_path / "corpus.jsonl"
+    path.write_text('{"title": "The", "text": ""}\n')
+    assert ask(BM25(path, cache_dir=tmp_path / "cache" if cached else None), "apple") == "None"
+
+
+@pytest.mark.parametrize("cached", [False, True])
 @pytest.mark.parametrize(("text", "message"), [
     ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
     ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
     ("[1]\n", r"corpus.jsonl, line 1: expected"),
     ("not json\n", r"corpus.jsonl, line 1: expected"),
+    ('\n{"title": "A", "text": "\udcff"}\n', r"corpus.jsonl, line 2: expected"),
     ("", r"corpus.jsonl is empty"),
 ])
 def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str, cached: bool) -> None:
     path = tmp_path / "corpus.jsonl"
-    path.write_text(text)
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DataError, match=message):
         BM25(path, cache_dir=tmp_path / "cache" if cached else None)
 
