@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from fireact.errors import ConfigError, DataError, StorageError
 from fireact.records import Document
+from fireact.search import mapped
 from fireact.search.bm25 import BM25, snippet
 from fireact.search.mapped import Lines
 
@@ -90,12 +92,22 @@ def corpus(tmp_path: Path) -> Path:
 def test_an_index_on_disk_answers_like_one_in_memory(corpus: Path, tmp_path: Path) -> None:
     in_memory = BM25(corpus, k=2)
     for _ in range(2):  # made, then found
-        mapped = BM25(corpus, k=2, cache_dir=tmp_path / "cache")
-        assert isinstance(mapped._documents, Lines)
-        assert len(mapped._documents) == 4
+        kept = BM25(corpus, k=2, cache_dir=tmp_path / "cache")
+        assert isinstance(kept._documents, Lines)
+        assert len(kept._documents) == 4
         for query in ("Long Arch", "ann orr", "mercury metal", "ünïcode", "zebra"):
-            assert ask(mapped, query) == ask(in_memory, query)
+            assert ask(kept, query) == ask(in_memory, query)
     assert sum(path.is_dir() for path in (tmp_path / "cache").iterdir()) == 1
+
+
+def test_two_that_want_an_index_at_once_make_it_once(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, merge = [], mapped.merge
+    monkeypatch.setattr(mapped, "merge", lambda *places: (made.append(places), merge(*places)))
+    with ThreadPoolExecutor(4) as pool:
+        tools = list(pool.map(lambda _: BM25(corpus, cache_dir=tmp_path / "cache"), range(4)))
+    assert len(made) == 1 and {ask(tool, "ann orr") for tool in tools} == {ask(BM25(corpus), "ann orr")}
 
 
 def test_another_content_or_weight_gets_an_index_of_its_own(corpus: Path, tmp_path: Path) -> None:
@@ -135,6 +147,7 @@ def test_a_byte_order_mark_blank_lines_and_line_ends_do_no_harm(tmp_path: Path, 
     ('{"title": "A", "text": 3}\n', r"corpus.jsonl, line 1: expected"),
     ("[1]\n", r"corpus.jsonl, line 1: expected"),
     ("not json\n", r"corpus.jsonl, line 1: expected"),
+    ('\n{"title": "A", "text": "\udcff"}\n', r"corpus.jsonl, line 2: expected"),
     ("", r"corpus.jsonl is empty"),
 ])
 def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str, cached: bool) -> None:
