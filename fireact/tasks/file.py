@@ -51,8 +51,8 @@ class File(QuestionFile):
         if scoring == "letter" and not columns.get("choices"):
             raise ConfigError("task.scoring=letter needs task.columns.choices, the column or columns of the choices")
         super().__init__(name, right=SCORINGS[scoring], **arrangement)
-        self._path, self._columns, self._scoring, self._corpus = Path(path), columns, scoring, corpus
-        self._split = split
+        self._path, self._scoring, self._corpus, self._split = Path(path), scoring, corpus, split
+        self._columns: Mapping[str, Any] = columns
 
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""

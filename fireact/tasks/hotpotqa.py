@@ -49,7 +49,8 @@ class HotpotQA(QuestionFile):
         cache_dir: Text = ".cache/data",
         **arrangement: Any,
     ) -> None:
-        super().__init__(name, order, **arrangement)
+        self._is_papers = order == "paper"
+        super().__init__(name, "file" if order == "paper" else order, **arrangement)
         questions = questions or ("dev" if order == "paper" else "distractor300")
         if questions not in _FILES:
             raise ConfigError(f"task.questions={questions} is unknown; choose {', '.join(_FILES)}")
@@ -67,7 +68,7 @@ class HotpotQA(QuestionFile):
 
     def arrange(self, questions: list[Question]) -> list[Question]:
         """See ``QuestionFile``."""
-        if self._order == "paper":
+        if self._is_papers:
             return [questions[index] for index in paper_order(len(questions))]
         return super().arrange(questions)
 

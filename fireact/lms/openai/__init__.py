@@ -187,7 +187,7 @@ def _check_budget(usd: float, model: str, prices: Mapping[str, Any], unlimited: 
                           "it instead of leaving it out with lm.omit")
 
 
-def _price(model: str, prices: Mapping[str, Mapping[str, float]]) -> Price:
+def _price(model: str, prices: Mapping[str, Mapping[Any, float]]) -> Price:
     try:
         return Price(**{key: float(usd) for key, usd in prices[model].items()}) if model in prices else Price(0.0, 0.0)
     except (TypeError, ValueError):
