@@ -32,7 +32,7 @@ def command(script: str, overrides: Iterable[str]) -> str:
 def written(value: Any) -> str:
     """A value as an override holds it."""
     if value is None or isinstance(value, bool):
-        return str({None: "null"}.get(value, value)).lower()
+        return "null" if value is None else str(value).lower()
     if isinstance(value, int | float):
         return str(value)
     if isinstance(value, list | tuple):

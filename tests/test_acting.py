@@ -220,7 +220,7 @@ def test_exports_are_read_back_equal(tmp_path: Path) -> None:
             [(s.thought, s.action, s.argument) for s in t.steps] for t in kept
         ]
         assert all(t.score.correct for t in again)
-    with pytest.raises(ConfigError, match="write a list of alpaca, chat, as in export="):
+    with pytest.raises(ConfigError, match=r"export\[0\]=csv must be alpaca or chat"):
         collect(tmp_path / "other", *mixed, "export=[csv]")
 
 

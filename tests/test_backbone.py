@@ -87,7 +87,7 @@ def test_a_backbone_is_loaded_once_and_nobody_changes_it(tiny, tmp_path, quantiz
     ("all-linear", None), (["q_proj", "v_proj"], None), (r".*layers\.0.*\.(q|v)_proj", None),
     (["query_key_value"], "query_key_value"), (["q_proj", "k"], "k"), ("q_proj", "q_proj"),
 ])  # fmt: skip
-def test_targets_that_there_are_not_are_refused_before_the_model_is_loaded(tiny, targets, absent, monkeypatch):
+def test_targets_that_an_architecture_lacks_are_refused_before_it_is_loaded(tiny, targets, absent, monkeypatch):
     monkeypatch.setattr(Backbone, "model", lambda *_: pytest.fail("the weights were loaded"))
     adapter = Adapter("lora", "lora", targets=targets)
     if absent is None:

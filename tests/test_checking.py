@@ -129,8 +129,8 @@ def test_a_value_that_a_key_can_not_have_is_one_sentence(line: str) -> None:
     ("evaluate", "lm.max_new_tokens=4000",
      "lm.max_new_tokens=4000 leaves no room for a prompt; choose less than lm.max_context=2048"),
     ("generate", "task=hotpotqa",
-     "lm=oracle knows the answers of the miniwiki tasks only, not of task=hotpotqa; choose lm=openai, lm=huggingface or "
-     "lm=recorded"),
+     "lm=oracle knows the answers of the miniwiki tasks only, not of task=hotpotqa; choose lm=openai, lm=huggingface "
+     "or lm=recorded"),
 ])  # fmt: skip
 def test_what_does_not_exist_or_fit_is_one_sentence(script: str, line: str, sentence: str) -> None:
     assert refused(script, line) == sentence

@@ -20,6 +20,7 @@ SCRIPTS = ("train", "evaluate", "generate")
 # Where and how a run is watched is no axis; the folder still names them where they are overridden.
 NO_AXIS = {"experiment", "trainer", "logger"}
 NAMELESS = {"logger"}
+ALONGSIDE = {"gpt35": ["adapter=none"]}  # what an option does not go without
 HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
@@ -59,7 +60,7 @@ def _targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("script", "group", "option"), CASES)
 def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, group: str, option: str) -> None:
-    cfg = app.compose(script, [f"{group}={option}"])
+    cfg = app.compose(script, [f"{group}={option}", *ALONGSIDE.get(option, [])])
     assert option in Path(cfg.run_dir).name or option == _defaults(script)[group] or group in NAMELESS
     for key, node in _targets(app.resolved(cfg)[group], group):
         arguments = {name: value for name, value in node.items() if name not in HYDRAS}

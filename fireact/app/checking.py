@@ -60,8 +60,8 @@ def check_given(cfg: DictConfig) -> None:
         ConfigError: naming the key.
     """
     for node in (node for name in _used(cfg) for node in _nodes(_below(cfg, name))):
-        absent = declared(node["_target_"]).required - {*node}
-        absent = set() if node.get("_partial_") or "_args_" in node else absent
+        is_whole = not node.get("_partial_") and "_args_" not in node
+        absent = declared(node["_target_"]).required - {*node} if is_whole else ()
         for name in sorted({*absent, *(str(name) for name in node if OmegaConf.is_missing(node, name))}):
             key = node._get_full_key(name)
             raise ConfigError(f"{key} has no value; add {key}=VALUE to the command")

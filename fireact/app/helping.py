@@ -23,10 +23,10 @@ def text(config_name: str, composed: Any) -> str:
     files = [keys.CONF / f"{name}.yaml" for name in ("common", config_name)]
     files += [keys.CONF / group / f"{option}.yaml" for group, option in choices.items() if option and _is_ours(group)]
     comments = {key: said for file in files for key, said in _comments(file)}
-    own = {key: value for key, value in OmegaConf.to_container(composed, resolve=False).items() if key != "hydra"}
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     return Template(part.template).safe_substitute(
         APP_CONFIG_GROUPS="".join(f"{line}\n" for line in _groups(choices, own.get("act") or {})),
-        CONFIG="".join(f"{line}\n" for line in _commented(OmegaConf.to_yaml(OmegaConf.create(own)), comments)),
+        CONFIG="".join(f"{line}\n" for line in _commented(OmegaConf.to_yaml(own), comments)),
     )
 
 

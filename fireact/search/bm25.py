@@ -19,6 +19,7 @@ from fireact.ranges import Count, Text
 from fireact.records import Document
 from fireact.search.base import NOTHING
 from fireact.search.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
+from fireact.search.postings import WORDLESS
 
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
@@ -104,7 +105,7 @@ class _InMemory:
     def __init__(self, texts: list[str]) -> None:
         self._index, tokens = bm25s.BM25(), bm25s.tokenize(texts, stopwords="en", show_progress=False)
         if not tokens.vocab:
-            raise DataError("no document of the corpus holds a word to search for; give them a title and a text")
+            raise DataError(WORDLESS)
         self._index.index(tokens, show_progress=False)
 
     def best(self, terms: Sequence[str], count: int) -> tuple[np.ndarray, np.ndarray]:

@@ -25,7 +25,10 @@ import bm25s
 import numpy as np
 from numpy.lib.format import open_memmap
 
+from fireact.errors import DataError
+
 BLOCK = 100_000  # documents; with texts of 60 words some 350 MiB at a time
+WORDLESS = "no document of the corpus holds a word to search for; give them a title and a text"
 _RANGE = 1 << 23  # postings merged at a time
 _K1, _B = 1.5, 0.75
 _PARTIAL = "partial"  # a block that is being written
@@ -85,9 +88,15 @@ def write_blocks(texts: Callable[[int], Iterator[str]], folder: Path) -> None:
 
 
 def merge(folder: Path, target: Path) -> None:
-    """Make the index of the blocks in ``folder`` inside ``target``."""
+    """Make the index of the blocks in ``folder`` inside ``target``.
+
+    Raises:
+        DataError: there is not a word in them.
+    """
     blocks = [_Block(place) for place in sorted(folder.iterdir())]
     frequencies = np.zeros(_merge_words(blocks, target), dtype=np.int64)
+    if not len(frequencies):
+        raise DataError(WORDLESS)
     for block in blocks:
         frequencies[block.terms] += block.frequencies
     lengths = np.concatenate([block.lengths for block in blocks])

@@ -140,7 +140,7 @@ def test_a_byte_order_mark_blank_lines_and_line_ends_do_no_harm(tmp_path: Path, 
     (r'{"title": "A", "text": "\ud83d"}', "line 1: expected .*; the line holds half of a surrogate pair"),
     ('{"title": "A", "title": "B", "text": "c"}', "line 1: expected .*; the line holds the key 'title' twice"),
     ("[" * 100_000, "line 1: expected .*; the line is nested too deeply"),
-    ('{"title": "A", "text": "\xff"}', "line 1: expected .*; the line is not UTF-8 text"),
+    ('{"title": "A", "text": "\udcff"}', "line 1: expected .*; the line is not UTF-8 text"),
     (" \n\n", r"corpus.jsonl is empty"),
     ('{"title": "", "text": "the of"}\n', "no document of the corpus holds a word to search for"),
     ('{"title": "A", "text": "b"}\n{"title": "A"}\n', r"corpus.jsonl, line 2: expected a JSON object like"),
@@ -152,7 +152,7 @@ def test_a_byte_order_mark_blank_lines_and_line_ends_do_no_harm(tmp_path: Path, 
 ])
 def test_a_malformed_file_is_named_with_its_line(tmp_path: Path, text: str, message: str, cached: bool) -> None:
     path = tmp_path / "corpus.jsonl"
-    path.write_text(text, encoding="latin-1")
+    path.write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(DataError, match=message):
         ask(BM25(path, cache_dir=tmp_path / "cache" if cached else None), "zebra")
 
