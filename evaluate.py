@@ -6,10 +6,10 @@ python evaluate.py method=fireact tuned=RUN/adapter   the tuned one, without
 
 from __future__ import annotations
 
-from fireact import app, sweep
+from fireact import app, planning, sweep
 
 
-@app.main("evaluate", sweep.table_of(sweep.acted))
+@app.main("evaluate", sweep.table_of(sweep.acted), planning.show)
 def evaluate(cfg: app.Config) -> float:
     """Act, score and write; returns exact match (a fraction)."""
     return float(sweep.evaluate(cfg)["em"])

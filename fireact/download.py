@@ -5,6 +5,9 @@ from __future__ import annotations
 import difflib
 import os
 import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 import pooch
@@ -88,6 +91,27 @@ _MEMBERS = {
 }
 
 
+_dry: ContextVar[bool] = ContextVar("dry", default=False)
+
+
+class WouldFetch(DataError):
+    """Raised instead of a download in a ``dry`` block; ``url`` is where the file would come from."""
+
+    def __init__(self, name: str, url: str) -> None:
+        super().__init__(f"{name} is to be fetched from {url}")
+        self.name, self.url = name, url
+
+
+@contextmanager
+def dry() -> Iterator[None]:
+    """Within this block nothing is fetched: a file that is not here yet is a ``WouldFetch``."""
+    token = _dry.set(True)
+    try:
+        yield
+    finally:
+        _dry.reset(token)
+
+
 def names(head: str) -> list[str]:
     """The names of all files known here that begin with ``head``."""
     return [name for name in (*_FILES, *_MEMBERS) if name.startswith(head)]
@@ -145,6 +169,8 @@ def _from_network(name: str, url: str, sha256: str, cache: Path) -> Path:
     # pooch announces every download; the caller's own progress says enough
     pooch.get_logger().setLevel("WARNING")
     file = cache / name
+    if _dry.get() and not _is(file, sha256):
+        raise WouldFetch(name, url)
     try:
         return Path(pooch.retrieve(url, f"sha256:{sha256}", fname=file.name, path=file.parent))
     except ValueError:

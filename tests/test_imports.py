@@ -50,7 +50,8 @@ ALLOWED = {
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files"},
-    "preflight": {"app", "errors", "hardware", "records"},
+    "preflight": {"app", "errors", "download", "hardware", "records"},
+    "planning": {"app", "errors", "download", "hardware", "preflight", "runs", "sweep", "data"},
     "sweep": {"app", "acting", "preflight", "errors", "runs", "reporting", "dashboard", "data.files"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}

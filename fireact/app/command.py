@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 from fireact.app import keys, naming
 from fireact.app.checking import check_numbers
-from fireact.app.composing import check_experiment, finished, plan, register_resolvers
+from fireact.app.composing import check_experiment, compose, finished, plan, register_resolvers
 from fireact.app.explaining import explain
 from fireact.launchers import lend_path, runs_here
 
@@ -46,15 +46,19 @@ class Sweep:
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
+Show = Callable[[Sweep], int]
 
 
-def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Callable[[], None]]:
+def main(
+    config_name: str, begin: Begin | None = None, show: Show | None = None
+) -> Callable[[Script], Callable[[], None]]:
     """Turn ``def script(cfg)`` into a command composed from ``conf/<config_name>.yaml``.
 
     A user's mistake ends it with one sentence on stderr and exit code 1, Ctrl-C with 130. In a sweep every cell is
     composed before the first runs, and a cell that fails leaves its sentence in its folder while the others still run;
-    ``begin`` may refuse the sweep before it starts, and returns what is to be done at its end. Outside of a sweep a bug
-    of ours keeps its stack trace.
+    ``begin`` may refuse the sweep before it starts, and returns what is to be done at its end. With ``plan=true``
+    nothing runs: ``show`` prints what would, and returns how many refusals that would meet. Outside of a sweep a bug of
+    ours keeps its stack trace.
     """
 
     def decorate(script: Script) -> Callable[[], None]:
@@ -68,6 +72,10 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
             with cells.interruptible(), cells.reported():
                 check_experiment(config_name, [arg for arg in arguments if re.match(r"[+\w][^=]*=", arg)])
                 found = plan(config_name, arguments) if begin else []
+                if show and any(argument.startswith("plan=") for argument in arguments):
+                    wanted = found or [compose(config_name, [line for line in arguments if line not in _SWEEP])]
+                    if wanted[0].plan:
+                        sys.exit(int(show(_sweep(wanted, arguments)) > 0))
                 cells.total = len(found)
                 _drop_dead_links(found)
                 end = begin(_sweep(found, arguments)) if found and begin else None
