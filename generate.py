@@ -6,10 +6,10 @@ python generate.py method=react,cot,reflexion -m       one run folder per method
 
 from __future__ import annotations
 
-from fireact import app, sweep
+from fireact import app, planning, sweep
 
 
-@app.main("generate", sweep.checked_only)
+@app.main("generate", sweep.checked_only, planning.show)
 def generate(cfg: app.Config) -> float:
     """Act, select and write; returns the number of trajectories kept."""
     from fireact import acting

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from fireact import app, runs, sweep
+from fireact import app, planning, runs, sweep
 from fireact.dashboard import opened
 from fireact.errors import DataError
 
 
-@app.main("train", sweep.table_of(sweep.tuned_and_acted))
+@app.main("train", sweep.table_of(sweep.tuned_and_acted), planning.show)
 def train(cfg: app.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or score."""
     if runs.is_first_rank():

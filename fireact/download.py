@@ -8,6 +8,8 @@ import shutil
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -40,6 +42,27 @@ class Need:
     source: str | None
 
 
+_dry: ContextVar[bool] = ContextVar("dry", default=False)
+
+
+class WouldFetch(DataError):
+    """Raised instead of a download in a ``dry`` block; ``url`` is where the file would come from."""
+
+    def __init__(self, name: str, url: str) -> None:
+        super().__init__(f"{name} is to be fetched from {url}")
+        self.name, self.url = name, url
+
+
+@contextmanager
+def dry() -> Iterator[None]:
+    """Within this block nothing is fetched: a file that is not here yet is a ``WouldFetch``."""
+    token = _dry.set(True)
+    try:
+        yield
+    finally:
+        _dry.reset(token)
+
+
 def names(head: str) -> list[str]:
     """The names of all files known here that begin with ``head``."""
     return [name for name in REGISTRY if name.startswith(head)]
@@ -59,6 +82,8 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
         return check(name, mirror, "copy it afresh")
     if known.sha256 is not None and _is(file, known):
         return file
+    if _dry.get() and (wanted := need(name, cache_dir)).path is None and wanted.source:
+        raise WouldFetch(wanted.name, wanted.source)
     if known.hub:
         return _from_hub(name, known, file)
     if known.archive:

@@ -52,6 +52,7 @@ IGNORED = (
     "lm.timeout_s",
     "lm.tokens_per_minute",
     "logger",
+    "plan",
     "process_per_cell",
     "run_dir",
     "recipe",

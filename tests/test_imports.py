@@ -56,7 +56,8 @@ ALLOWED = {
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files", "folders"},
-    "preflight": {"app", "errors", "hardware", "records"},
+    "preflight": {"app", "errors", "download", "hardware", "records"},
+    "planning": {"app", "errors", "download", "hardware", "preflight", "runs", "sweep", "data"},
     "sweep": {"app", "acting", "preflight", "errors", "runs", "folders", "reporting", "dashboard", "overrides"}
     | {"data.files"},
 }

@@ -59,15 +59,19 @@ class Sweep:
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
+Show = Callable[[Sweep], int]
 
 
-def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Callable[[], None]]:
+def main(
+    config_name: str, begin: Begin | None = None, show: Show | None = None
+) -> Callable[[Script], Callable[[], None]]:
     """Turn ``def script(cfg)`` into a command composed from ``conf/<config_name>.yaml``.
 
     A user's mistake ends it with one sentence on stderr and exit code 1, Ctrl-C with 130. In a sweep every cell is
     composed before the first runs, and a cell that fails leaves its sentence in its folder while the others still run;
-    ``begin`` may refuse the sweep before it starts, and returns what is to be done at its end. Outside of a sweep a bug
-    of ours keeps its stack trace.
+    ``begin`` may refuse the sweep before it starts, and returns what is to be done at its end. With ``plan=true``
+    nothing runs: ``show`` prints what would, and returns how many refusals that would meet. Outside of a sweep a bug of
+    ours keeps its stack trace.
     """
 
     def decorate(script: Script) -> Callable[[], None]:
@@ -86,6 +90,10 @@ def main(config_name: str, begin: Begin | None = None) -> Callable[[Script], Cal
                     print(answer, flush=True)
                     sys.exit(0)
                 found, without = left_out(plan(config_name, arguments) if begin else [], arguments)
+                if show and any(argument.startswith("plan=") for argument in arguments):
+                    wanted = found or [compose(config_name, overrides)]
+                    if wanted[0].plan:
+                        sys.exit(int(show(_sweep(wanted, arguments, without)) > 0))
                 cells.numbers = {cfg.run_dir: number for number, cfg in enumerate(found, start=1)}
                 _drop_dead_links(found)
                 _refuse_their_files(found)

@@ -10,7 +10,9 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 
 # Overrides that choose where a run happens, how it is watched and what it does besides: names leave them out.
-_UNNAMED = {"act", "cache_dir", "experiment", "hydra", "logger", "process_per_cell", "run_dir", "runs_dir", "then_act"}
+_UNNAMED = {
+    "act", "cache_dir", "experiment", "hydra", "logger", "plan", "process_per_cell", "run_dir", "runs_dir", "then_act",
+}  # fmt: skip
 _LONGEST_NAME = 160
 
 

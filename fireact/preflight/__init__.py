@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact.app import Config, explain, resolved
+from fireact.download import WouldFetch
 from fireact.errors import ConfigError
 from fireact.preflight.check import Check
 from fireact.preflight.to_act import ACTING
@@ -81,6 +82,8 @@ def refuse(jobs: Sequence[Job]) -> None:
 def _look(check: Check, job: Job) -> Problem | None:
     try:
         line = check.look(job.cfg)
+    except WouldFetch as fetch:
+        return Problem(job.folder, str(fetch), fatal=False)
     except Exception as error:
         sentence = explain(error)
         if sentence is None:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from fireact.app import Config, build, resolved
 from fireact.errors import ConfigError, DataError, ModelError, ToolError
+from fireact.hardware.model import GIB
 from fireact.hardware.weights import to_fetch
 from fireact.preflight.check import Check
 from fireact.records import SEARCH
@@ -40,20 +41,29 @@ def search(cfg: Config) -> None:
         _search(cfg.search, asks=not Path(cfg.journal.path).exists())
 
 
-def model(cfg: Config) -> None:
-    """The model has its weights, or its key and its server."""
+def model(cfg: Config) -> str | None:
+    """The model has its weights, or its key and its server; a line where weights are to be fetched."""
     if _replays(cfg):
-        return
+        return None
     node = cfg.lm
     if "backbone" in node:
-        to_fetch(resolved(node.backbone))
         if node.get("adapter") is not None:
             _adapter(Path(node.adapter))
-    elif node._target_.startswith(_OURS):
+        return weights(resolved(node.backbone))
+    if node._target_.startswith(_OURS):
         built = build(node)
         asyncio.run(built.aclose())
         if node.get("base_url") and not Path(cfg.journal.path).exists():  # which may hold all the answers
             _connect(node.base_url, "lm.base_url", ModelError)
+    return None
+
+
+def weights(backbone: Mapping[str, Any]) -> str | None:
+    """A line where the weights of ``backbone`` are to be fetched from the model hub first."""
+    fetch = to_fetch(backbone)
+    if fetch is None:
+        return None
+    return f"{fetch.name} is to be fetched from the model hub" + (f", {fetch.size / GIB:.1f} GiB" if fetch.size else "")
 
 
 def logger(cfg: Config) -> None:

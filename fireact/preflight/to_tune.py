@@ -12,7 +12,7 @@ from fireact.hardware.device import CPU, GPU
 from fireact.hardware.model import GIB, Shape, Tuning, checkpoint_bytes, training_bytes, weight_bytes
 from fireact.hardware.weights import local_folder, to_fetch
 from fireact.preflight.check import Check
-from fireact.preflight.to_act import logger
+from fireact.preflight.to_act import logger, weights
 
 
 def gpu(cfg: Config) -> str | None:
@@ -30,12 +30,12 @@ def gpu(cfg: Config) -> str | None:
     return None
 
 
-def weights(cfg: Config) -> None:
-    """The backbone's weights are here, or can be had."""
-    backbone = resolved(cfg.backbone)
-    to_fetch(backbone)
-    if (other := backbone.get("tokenizer_from")) is not None and not Path(other).is_dir():
-        to_fetch({**backbone, "name": other, "path": None, "hub": other, "revision": None, "embedded": False})
+def backbone(cfg: Config) -> str | None:
+    """The backbone's weights are here, or can be had; a line where they are to be fetched."""
+    plain = resolved(cfg.backbone)
+    if (other := plain.get("tokenizer_from")) is not None and not Path(other).is_dir():
+        to_fetch({**plain, "name": other, "path": None, "hub": other, "revision": None, "embedded": False})
+    return weights(plain)
 
 
 def data(cfg: Config) -> None:
@@ -88,7 +88,7 @@ ON_THIS_MACHINE = (
 )
 TUNING = (
     Check(data, ("data",)),
-    Check(weights, ("backbone",)),
+    Check(backbone, ("backbone",)),
     Check(disk, ("backbone", "adapter", "runs_dir")),
     Check(logger, ("logger",)),
 )
