@@ -66,7 +66,8 @@ def wilson_ci95(share: float, n: int) -> tuple[float, float]:
     weight = _Z95**2 / n
     centre = (share + weight / 2) / (1 + weight)
     half = _Z95 * math.sqrt(share * (1 - share) / n + weight / (4 * n)) / (1 + weight)
-    return max(0.0, centre - half), min(1.0, centre + half)
+    # At both ends it touches the share itself, which rounding would miss.
+    return 0.0 if share == 0 else centre - half, 1.0 if share == 1 else centre + half
 
 
 def bootstrap_ci95(values: Sequence[float], seed: int = 0, resamples: int = 10_000) -> tuple[float, float]:
