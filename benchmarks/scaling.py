@@ -7,6 +7,7 @@ evaluation   seconds of acting out and scoring, against questions (an instant mo
 reading      seconds of summing up a file of trajectories, against their number
 report       seconds of the table, figures and page of a grid of two cells, against their trajectories
 search       milliseconds of a BM25 search, against paragraphs, with the index mapped from disk
+archive      seconds of reading a Wikipedia archive into a corpus, against its shards of 337 records
 
 Every size is measured in a process of its own, sizes in turns; of the rounds the fastest counts. A slope of 1 is
 linear, one below 1 a fixed cost that still shows at the smallest size; memory is the process's peak.
@@ -16,10 +17,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import bz2
+import io
 import json
 import resource
 import subprocess
 import sys
+import tarfile
 import tempfile
 import threading
 import time
@@ -42,10 +46,11 @@ SIZES = {
     "reading": (100, 1_000, 10_000, 100_000),
     "report": (100, 1_000, 10_000, 100_000),
     "search": (1_000, 10_000, 100_000, 1_000_000, 5_000_000),
+    "archive": (10, 30, 100),
 }
 UNITS = {
     "fit": "target tokens", "evaluation": "questions", "reading": "trajectories", "report": "trajectories",
-    "search": "paragraphs",
+    "search": "paragraphs", "archive": "shards",
 }
 ROW_TOKENS, QUERIES = 200, 200
 
@@ -116,7 +121,7 @@ def search(size: int, folder: Path) -> Facts:
     started = time.perf_counter()
     command = [sys.executable, __file__, "--build", str(corpus), str(folder / "index")]
     held = int(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout)
-    built = time.perf_counter() - started
+    built, used = time.perf_counter() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
     kept = sum(file.stat().st_size for file in (folder / "index").rglob("*") if file.is_file())
     place, *_ = (path for path in (folder / "index").iterdir() if path.is_dir())
     started = time.perf_counter()
@@ -130,8 +135,31 @@ def search(size: int, folder: Path) -> Facts:
         taken.append(1000 * (time.perf_counter() - started))
     p50, p99 = np.percentile(taken, [50, 99])
     note = (f"{_anonymous_bytes() / 2**20:.0f} MiB without mapped files; index of {kept / 2**20:.0f} MiB made in "
-            f"{built:.0f} s and {held / 2**20:.0f} MiB, opened in {1000 * opened:.0f} ms")
+            f"{built:.0f} s ({used.ru_utime + used.ru_stime:.0f} s of one core) and {held / 2**20:.0f} MiB, opened in "
+            f"{1000 * opened:.0f} ms")
     return {"seconds": p50 / 1000, "took": f"p50 {p50:.1f} ms, p99 {p99:.1f} ms", "note": note}
+
+
+def archive(size: int, folder: Path) -> Facts:
+    from fireact.search.shards import Archive, write_corpus
+
+    chance, path = np.random.default_rng(0), folder / "abstracts.tar.bz2"
+    with tarfile.open(path, "w:bz2") as tar:
+        for number in range(size):
+            content = bz2.compress("\n".join(json.dumps(_record(chance)) for _ in range(337)).encode())
+            (info := tarfile.TarInfo(f"enwiki/{number // 100:02}/wiki_{number % 100:02}.bz2")).size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    facts = _timed(lambda: write_corpus(Archive(path), folder / "corpus.jsonl"))
+    return {**facts, "note": f"{path.stat().st_size / size / 1000:.0f} kB a shard"}
+
+
+def _record(chance: np.random.Generator) -> Facts:
+    """An article of three sentences, with what else the published archive says of it."""
+    text = [" ".join(_words(chance, 20)) for _ in range(3)]
+    places = [[[at, at + 4] for at in range(0, len(sentence), 5)] for sentence in text]
+    links = [f'<a href="{sentence[:9]}">{sentence}</a>' for sentence in text]
+    return {"id": "1", "url": "https://en.wikipedia.org/wiki?curid=1", "title": text[0][:20], "text": text,
+            "charoffset": places, "text_with_links": links, "charoffset_with_links": places}
 
 
 def build_index(corpus: Path, folder: Path) -> int:
@@ -239,9 +267,8 @@ def _arguments() -> argparse.Namespace:
 def one(part: str, size: int) -> None:
     """Measure here, and print the facts as the last line."""
     with tempfile.TemporaryDirectory() as folder:
-        facts = {"fit": fit, "evaluation": evaluation, "reading": reading, "report": report, "search": search}[part](
-            size, Path(folder)
-        )
+        facts = {"fit": fit, "evaluation": evaluation, "reading": reading, "report": report, "search": search,
+                 "archive": archive}[part](size, Path(folder))
     print(json.dumps({**facts, "peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024}))
 
 
