@@ -81,3 +81,15 @@ def test_what_a_mix_collects_is_collected_where_it_looks(path: str) -> None:
 def test_a_folder_that_reads_as_an_interpolation_is_refused() -> None:
     with pytest.raises(ConfigError, match="means an interpolation"):
         app.compose("train", [override("runs_dir", "a${b}")])
+
+
+def test_the_next_step_that_is_printed_composes_with_every_path_and_the_task_of_the_data() -> None:
+    places = {"runs_dir": "é x", "cache_dir": "a=b,c", "backbone.path": "it's [a] $HOME"}
+    chosen = ["backbone=llama2_7b", "data=hotpotqa", "seed=3", "act.overrides=['lm.concurrency=7']"]
+    cfg = app.compose("train", [*chosen, *(override(key, value) for key, value in places.items())])
+    python, script, *line = shlex.split(sweep.next_step(cfg))
+    acted = app.compose("evaluate", line)
+    assert (python, script) == ("python", "evaluate.py")
+    assert (acted.runs_dir, acted.cache_dir, acted.backbone.path) == tuple(places.values())
+    assert (acted.task.name, acted.method.name, acted.backbone.name) == ("hotpotqa", "fireact", "llama2_7b")
+    assert (acted.seed, acted.lm.concurrency, acted.lm.adapter) == (3, 7, f"{cfg.run_dir}/adapter")
