@@ -20,7 +20,7 @@ from fireact import preflight, sweep
 from fireact.app import Config, build, compose, resolved
 from fireact.app.command import Sweep
 from fireact.download import dry
-from fireact.errors import FireActError
+from fireact.errors import ConfigError, FireActError
 from fireact.hardware import device
 from fireact.hardware.device import CPU
 from fireact.hardware.model import GIB, Shape, Tuning, acting_bytes, training_bytes
@@ -28,6 +28,8 @@ from fireact.hardware.speed import Rate, rate
 from fireact.hardware.weights import local_folder
 from fireact.runs import CONFIG, METRICS
 
+_TUNING = ("tuning", "state", "trajectories", "tokens an epoch", "steps", "epochs", "memory", "time")
+_ACTING = ("acting", "state", "questions", "search", "model", "memory or money")
 _UNKNOWN = "unknown"
 _FILE_WIDTH = 1000  # characters: a table in a file or pipe is as wide as it needs to be
 _CACHE_GIB = 6.0  # on a CPU, where nothing else is said
@@ -73,11 +75,9 @@ def _acts(cells: Sequence[Config]) -> bool:
 def _tables(cells: Sequence[Config]) -> Iterator[Table]:
     tuned = [cfg for cfg in cells if "then_act" in cfg and cfg.adapter.name != "none"]
     if tuned:
-        titles = ("tuning", "state", "trajectories", "tokens an epoch", "steps", "epochs", "memory", "time")
-        yield _table(titles, map(_tuning_row, tuned))
+        yield _table(_TUNING, map(_tuning_row, tuned))
     if _acts(cells):
-        titles = ("acting", "state", "questions", "search", "model", "memory or money")
-        yield _table(titles, _acting_rows(cells))
+        yield _table(_ACTING, _acting_rows(cells))
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -108,6 +108,8 @@ def _tuning_row(cfg: Config) -> Sequence[str]:
 def _amount(cfg: Config) -> Amount:
     """Counted as ``train.py`` will; what a teacher has yet to collect can't be."""
     mix, optim = build(cfg.data), cfg.optim
+    if optim.batch_size is None:
+        raise ConfigError(f"optim.batch_size is not set for backbone={cfg.backbone.name}; give one")
     if mix.missing():
         return Amount(Counter(), None, optim.max_steps or 0, optim.epochs if not optim.max_steps else 0)
     trajectories = mix.load()

@@ -73,9 +73,9 @@ class Shape:
         return self.in_layers + self.outside
 
     def low_rank(self, r: int, targets: str | Sequence[str]) -> int:
-        """The weights of a LoRA of rank ``r`` on the ``targets``, or on all linear maps."""
-        chosen = self.matrices if isinstance(targets, str) else {k: self.matrices[k] for k in targets}
-        return self.layers * r * sum(rows + columns for rows, columns in chosen.values())
+        """The weights of a LoRA of rank ``r`` on those of the ``targets`` that there are; a text stands for all."""
+        chosen = [m for name, m in self.matrices.items() if isinstance(targets, str) or name in targets]
+        return self.layers * r * sum(rows + columns for rows, columns in chosen)
 
 
 LLAMA2_7B = Shape(4096, 11_008, 32, 32_000, 32, 32, 128)  # stands in for a model whose shape nobody knows yet
@@ -98,8 +98,9 @@ class Tuning:
 
     @classmethod
     def of(cls, adapter: Mapping[str, Any], width: int) -> Tuning:
-        """Of an ``adapter`` as it is configured; what it lacks is as by default."""
+        """Of an ``adapter`` as it is configured; what it lacks, or has no number for, is as by default."""
         given = {key: adapter[key] for key in ("quantization", "r", "targets") if adapter.get(key) is not None}
+        given = {key: value for key, value in given.items() if key != "r" or isinstance(value, int)}
         return cls(adapter["kind"], width, dense=bool(adapter.get("dequantize_once")), **given)
 
     def trained(self, shape: Shape) -> int:

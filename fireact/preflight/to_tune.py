@@ -87,8 +87,8 @@ ON_THIS_MACHINE = (
     Check(memory, ("trainer", "backbone", "adapter", "micro_batch_tokens", "optim.compile")),
 )
 TUNING = (
+    Check(backbone, ("backbone",)),  # first: nothing else is worth mending without it
     Check(data, ("data",)),
-    Check(backbone, ("backbone",)),
     Check(disk, ("backbone", "adapter", "runs_dir")),
     Check(logger, ("logger",)),
 )

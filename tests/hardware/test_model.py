@@ -52,6 +52,11 @@ def test_keys_and_values_take_no_more_than_their_room():
     assert acting_bytes(LLAMA2_7B, 2, dialogues=64, context=2047, cache_gib=40) == weights + 40 * GIB
 
 
+def test_what_peft_will_refuse_is_not_refused_here_by_a_trace():
+    odd = {"kind": "lora", "r": "many", "targets": ["query_key_value", "q_proj"]}
+    assert Tuning.of(odd, 2).trained(LLAMA2_7B) == 32 * 8 * (4096 + 4096)
+
+
 def test_what_a_tuning_leaves_on_the_disk():
     assert checkpoint_bytes(LLAMA2_7B, Tuning("lora", 2)) == 4 * 4_194_304 * 7
 
