@@ -90,7 +90,7 @@ evaluate | lm.api=soap lm=openai | must be chat or completions
 evaluate | task.limit=1.5 | must be a whole number from 1 to 10000 or null
 evaluate | task.difficulty=odd | must be easy, medium or hard
 evaluate | task.order=odd task=hotpotqa | must be file, shuffle or paper
-evaluate | task.order=odd task=strategyqa | must be file or shuffle
+evaluate | task.order=odd task=strategyqa | must be file, shuffle or paper
 evaluate | journal.replay=odd | must be reuse, only, off or false
 generate | targets.react=0 | must be a whole number from 1 to 1000000000 or null
 generate | export=odd | must be a list of alpaca or chat

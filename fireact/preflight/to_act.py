@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import pkgutil
 import socket
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from fireact.app import Config, build, resolved
-from fireact.errors import ConfigError, DataError, ModelError, ToolError
+from fireact.download import Need
+from fireact.errors import DataError, ModelError, ToolError
 from fireact.hardware.model import GIB
 from fireact.hardware.weights import to_fetch
 from fireact.preflight.check import Check
@@ -29,16 +31,15 @@ def questions(cfg: Config) -> None:
 
 
 def prompt(cfg: Config) -> None:
-    """The method is one to act by, and its few-shot prompt is there."""
-    if "_target_" not in cfg.method:
-        raise ConfigError(f"method={cfg.method.name} is a mix to train on; act with method=fireact or one of its parts")
+    """The method's few-shot prompt is there."""
     _ = build(cfg.method).few_shot
 
 
-def search(cfg: Config) -> None:
-    """The search tool has its corpus, its key and its server, where the method searches at all."""
+def search(cfg: Config) -> str | None:
+    """The search tool has its corpus, its key and its server, where the method searches; a line on what it fetches."""
     if not _replays(cfg) and SEARCH in getattr(build(cfg.method), "actions", (SEARCH,)):
-        _search(cfg.search, asks=not Path(cfg.journal.path).exists())
+        return _search(cfg.search, asks=not Path(cfg.journal.path).exists())
+    return None
 
 
 def model(cfg: Config) -> str | None:
@@ -88,18 +89,27 @@ def _replays(cfg: Config) -> bool:
     return bool(cfg.journal.replay == "only")
 
 
-def _search(node: Any, asks: bool) -> None:
+def _search(node: Any, asks: bool) -> str | None:
     """A tool that wraps another is as good as that one; an index is never built just to see."""
-    if "tool" in node:
-        _search(node.tool, asks)
+    line = _search(node.tool, asks) if "tool" in node else None
     for key in ("corpus", "pool"):
         if key in node and not (key == "pool" and node.get("mode") == "none"):
             _documents(node[key], f"search.{key}")
-    if node._target_.startswith(_OURS) and not {"tool", "corpus"} & set(node):
-        tool = build(node)
-        asyncio.run(tool.aclose())
-        if node.get("base_url") and asks:
-            _connect(node.base_url, "search.base_url", ToolError)
+    if not node._target_.startswith(_OURS) or {"tool", "corpus"} & set(node):
+        return line
+    if needs := getattr(pkgutil.resolve_name(node._target_), "needs", None):
+        return _to_fetch(needs(**resolved(node)))
+    asyncio.run(build(node).aclose())
+    if node.get("base_url") and asks:
+        _connect(node.base_url, "search.base_url", ToolError)
+    return None
+
+
+def _to_fetch(needs: Sequence[Need]) -> str | None:
+    for need in needs:
+        if need.path is None and need.source is not None:
+            return f"{need.name} is to be fetched from {need.source}, {(need.size or 0) / GIB:.1f} GiB"
+    return None
 
 
 def _documents(source: Any, key: str) -> None:

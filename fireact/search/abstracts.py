@@ -9,10 +9,12 @@ from __future__ import annotations
 import shutil
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from fireact import download
 from fireact.errors import ConfigError, StorageError
-from fireact.search.bm25 import BM25, parse_document
+from fireact.ranges import Count, Text
+from fireact.search.bm25 import BM25, TitleWeight, parse_document
 from fireact.search.corpora import Mapped, text_of
 from fireact.search.mapped import open_mapped, place_of
 from fireact.search.shards import Archive, Folder, write_corpus
@@ -24,15 +26,8 @@ _REMEDY = "download it again, or name a folder of extracted shards"
 _ROOM = 5  # times the size of the shards: corpus, index and what is written on the way to it
 
 
-def wikipedia_bm25(
-    path: str | None = None,
-    k: int = 1,
-    words: int = 40,
-    title_weight: int = 2,
-    cache_dir: str = ".cache/bm25",
-    downloads: str = ".cache/data",
-) -> BM25:
-    """BM25 over the introductions of the English Wikipedia's 5,233,329 articles.
+class WikipediaBM25(BM25):
+    """BM25 over the introductions of the English Wikipedia's 5,233,329 articles; the first one makes the index.
 
     Args:
         path: the archive, or a folder that it was extracted to; None fetches it to ``downloads``. The archive must be
@@ -45,27 +40,43 @@ def wikipedia_bm25(
         DataError: the archive can't be had or is not the published one, or a shard is damaged; the message names it.
         StorageError: corpus or index can't be written.
     """
-    shards = _folder(path)
-    place = _place(shards, Path(cache_dir), title_weight)
 
-    def write(corpus: Path) -> None:
-        own = shards or Archive(_archive(path, downloads))
-        free, wanted = shutil.disk_usage(corpus.parent).free / 1e9, own.size * _ROOM / 1e9
-        if free < wanted and not corpus.exists():
-            raise StorageError(f"{cache_dir} has {free:.1f} GB left, and the search index of {own.path} takes "
-                               f"{wanted:.1f} GB while it is made; free space or choose another cache_dir")
-        write_corpus(own, corpus)
+    def __init__(
+        self,
+        path: Text | None = None,
+        k: Count = 1,
+        words: Count = 40,
+        title_weight: TitleWeight = 2,
+        cache_dir: Text = ".cache/bm25",
+        downloads: Text = ".cache/data",
+    ) -> None:
+        shards = _folder(path)
 
-    opened = open_mapped(place, write, parse_document, partial(text_of, title_weight=title_weight))
-    return BM25(Mapped(shards.path.name if shards else _NAME, *opened), k, words, title_weight)
+        def write(corpus: Path) -> None:
+            own = shards or Archive(_archive(path, downloads))
+            free, wanted = shutil.disk_usage(corpus.parent).free / 1e9, own.size * _ROOM / 1e9
+            if free < wanted and not corpus.exists():
+                raise StorageError(f"{cache_dir} has {free:.1f} GB left, and the search index of {own.path} takes "
+                                   f"{wanted:.1f} GB while it is made; free space or choose another cache_dir")
+            write_corpus(own, corpus)
 
+        text = partial(text_of, title_weight=title_weight)
+        opened = open_mapped(_place(shards, Path(cache_dir), title_weight), write, parse_document, text)
+        super().__init__(Mapped(shards.path.name if shards else _NAME, *opened), k, words, title_weight)
 
-def files(
-    path: str | None = None, title_weight: int = 2, cache_dir: str = ".cache/bm25", downloads: str = ".cache/data"
-) -> list[download.Need]:
-    """The public files that ``wikipedia_bm25`` would read with these arguments: none once there is an index."""
-    there = path is not None or _place(None, Path(cache_dir), title_weight).is_dir()
-    return [] if there else [download.need(ARCHIVE, downloads)]
+    @staticmethod
+    def needs(
+        path: str | None = None, title_weight: int = 2, cache_dir: str = ".cache/bm25", downloads: str = ".cache/data",
+        **_: Any,
+    ) -> list[download.Need]:  # fmt: skip
+        """The public files that would be fetched with these arguments: none once there is an index.
+
+        Raises:
+            ConfigError: there is nothing at ``path``.
+            DataError: the file there is not the published one, by its size.
+        """
+        there = _place(_folder(path), Path(cache_dir), title_weight).is_dir()
+        return [] if there or path is not None else [download.need(ARCHIVE, downloads)]
 
 
 def _folder(path: str | None) -> Folder | None:

@@ -21,6 +21,7 @@ from fireact.search.base import NOTHING
 from fireact.search.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
 from fireact.search.postings import WORDLESS
 
+TitleWeight = Annotated[int, Interval(ge=0, le=100)]
 _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
@@ -54,7 +55,7 @@ class BM25:
         corpus: Corpus | Mapped | Text | Path | None,
         k: Count = 1,
         words: Count = 40,
-        title_weight: Annotated[int, Interval(ge=0, le=100)] = 2,
+        title_weight: TitleWeight = 2,
         cache_dir: Text | Path | None = None,
     ) -> None:
         if corpus is None:

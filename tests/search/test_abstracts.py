@@ -19,7 +19,7 @@ from fireact import app, download
 from fireact.errors import ConfigError, DataError, StorageError
 from fireact.registry import PublicFile
 from fireact.search import abstracts, mapped, postings, shards
-from fireact.search.abstracts import ARCHIVE, files, wikipedia_bm25
+from fireact.search.abstracts import ARCHIVE, WikipediaBM25
 from fireact.search.bm25 import BM25
 
 ROWS = [
@@ -72,7 +72,7 @@ def ask(tool: BM25, query: str) -> str:
 
 
 def opened(path: Path | None, cache: Path) -> BM25:
-    return wikipedia_bm25(path and str(path), cache_dir=str(cache / "bm25"), downloads=str(cache / "data"))
+    return WikipediaBM25(path and str(path), cache_dir=str(cache / "bm25"), downloads=str(cache / "data"))
 
 
 def content(cache: Path) -> dict[str, bytes]:
@@ -102,20 +102,20 @@ def test_the_option_of_the_configuration(dump: Path, tmp_path: Path) -> None:
 
 
 def test_an_index_once_made_needs_no_archive(dump: Path, tmp_path: Path) -> None:
-    assert files(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) == [
+    assert WikipediaBM25.needs(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) == [
         download.Need(ARCHIVE, None, dump.stat().st_size, download.REGISTRY[ARCHIVE].url)
     ]
     answer = ask(opened(dump, tmp_path), "Ann Orr")
     dump.unlink()
     assert ask(opened(None, tmp_path), "Ann Orr") == answer == "Ann Orr: An engineer."
-    assert files(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) == []
-    assert files(title_weight=3, cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) != []
+    assert WikipediaBM25.needs(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) == []
+    assert WikipediaBM25.needs(title_weight=3, cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data")) != []
 
 
 def test_an_archive_among_the_downloads_is_found(dump: Path, tmp_path: Path) -> None:
     (tmp_path / "data" / "hotpotqa").mkdir(parents=True)
     dump.rename(tmp_path / "data" / ARCHIVE)
-    (found,) = files(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data"))
+    (found,) = WikipediaBM25.needs(cache_dir=str(tmp_path / "bm25"), downloads=str(tmp_path / "data"))
     assert found.path == tmp_path / "data" / ARCHIVE
     assert ask(opened(None, tmp_path), "Ann Orr") == "Ann Orr: An engineer."
 
@@ -221,7 +221,7 @@ def test_a_damaged_shard_is_named(
 
 def test_what_is_there_is_named_if_it_is_no_dump(dump: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="search.path=gone does not exist; name the archive enwiki-20171001"):
-        wikipedia_bm25("gone")
+        WikipediaBM25("gone")
     (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="empty holds no shards, bz2 files as AA/wiki_00.bz2; name the archive"):
         opened(tmp_path / "empty", tmp_path)
