@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import socket
 
 import pytest
 
-from fireact import app, preflight, sweep
+from fireact import app, download, preflight, sweep
 from fireact.app import composing
 from fireact.errors import ConfigError
 from fireact.hardware import device, weights
@@ -46,11 +47,13 @@ def said(places):
 
 
 @pytest.fixture
-def mirror(tmp_path, monkeypatch):
-    """A mirror of the public files that holds none."""
-    monkeypatch.setenv("FIREACT_DATA", str(tmp_path / "mirror"))
-    (tmp_path / "mirror").mkdir()
-    return tmp_path / "mirror"
+def released(monkeypatch):
+    """The name of a released file, whose address nobody answers at."""
+    monkeypatch.delenv("FIREACT_DATA", raising=False)
+    name = "fireact/alpaca_format/hotpotqa.json"
+    nowhere = dataclasses.replace(download.REGISTRY[name], url="http://127.0.0.1:9/hotpotqa.json")
+    monkeypatch.setitem(download.REGISTRY, name, nowhere)
+    return name
 
 
 @pytest.fixture
@@ -120,14 +123,14 @@ def test_a_server_is_not_asked_for_where_a_journal_may_hold_its_answers(said, tm
     assert said("evaluate", *lm) == []
 
 
-def test_what_tuning_needs_is_asked_for(said, tiny, tmp_path):
+def test_what_tuning_needs_is_asked_for(said, tiny, tmp_path, released):
     tuned = ["then_act=false", "act.task=[miniwiki]", "act.prompted=[]"]
     [weights_missing] = said("train", *tuned, "backbone=llama2_7b")
     assert "is not on this machine and can't be fetched from the model hub" in weights_missing
     [nothing] = said("train", *tuned, *tiny, "data=file", "data.path=no.jsonl")
     assert nothing.startswith("no.jsonl")
     [missing] = said("train", *tuned, *tiny, "data=hotpotqa")
-    assert missing.startswith("fireact/alpaca_format/hotpotqa.json can't be downloaded from https://")
+    assert missing.startswith(f"{released} can't be downloaded from http://127.0.0.1:9/hotpotqa.json")
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "config.json").write_text("{}")
     hollow = f"backbone.path={tmp_path}/empty holds no weights (*.safetensors or *.bin); copy them there"
