@@ -283,3 +283,9 @@ def test_a_mistake_is_told_without_torch() -> None:
     )
     said = subprocess.check_output([sys.executable, "-c", code], cwd=keys.CONF.parent, text=True)
     assert len(said.splitlines()) == 4 and said.endswith("set()\n")
+
+
+@pytest.mark.parametrize("arguments", [["size=150"], ["size=150,n25", "-m"]])
+def test_an_option_that_is_a_number_is_refused_before_any_cell(arguments):
+    with pytest.raises(ConfigError, match="^size=150 does not exist; choose one of all, grid, n100"):
+        composing.plan("train", arguments)

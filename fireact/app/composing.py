@@ -79,6 +79,7 @@ def plan(config_name: str, arguments: Sequence[str]) -> list[DictConfig]:
     with hydra_ready():
         parser = OverridesParser.create(GlobalHydra.instance().config_loader())  # which glob() looks options up with
         theirs = parser.parse_overrides([argument for argument in arguments if argument not in flags])
+        _refuse_no_options(theirs)
         plain = [str(o.input_line) for o in theirs if not o.is_sweep_override()]
         context = hydra.compose(config_name, plain, return_hydra_config=True).hydra
         if not (flags or context.mode == RunMode.MULTIRUN) or "BasicSweeper" not in context.sweeper._target_:
