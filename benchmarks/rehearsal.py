@@ -70,11 +70,13 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(arguments.keep or scratch).resolve()
         model = tiny_llama(folder / "weights = tiny, é", folder / "cache")
-        outcomes = [rehearse(promise, model, folder, arguments.questions, arguments.logger) for promise in promises]
-    for outcome in outcomes:
-        said = "; ".join(outcome.faults) or f"{outcome.promise.evaluations} evaluations as promised"
-        print(f"{outcome.promise.experiment:18} {outcome.seconds:6.0f} s  {said}")
-    return int(any(outcome.faults for outcome in outcomes))
+        faults = 0
+        for promise in promises:
+            outcome = rehearse(promise, model, folder, arguments.questions, arguments.logger)
+            said = "; ".join(outcome.faults) or f"{promise.evaluations} evaluations as promised"
+            print(f"{promise.experiment:18} {outcome.seconds:6.0f} s  {said}", flush=True)
+            faults += len(outcome.faults)
+    return int(faults > 0)
 
 
 def promises_of(page: str) -> Iterator[Promise]:
@@ -97,7 +99,7 @@ def rehearse(promise: Promise, model: Path, folder: Path, questions: int, logger
     """Run the command, shortened, and hold what it leaves against the page."""
     runs = folder / promise.experiment
     command = [sys.executable, *shortened(promise.command, model, folder, runs, questions), *_logging(logger)]
-    print(shlex.join(command[1:]), flush=True)
+    print(shlex.join(command[1:]), file=sys.stderr)
     started = time.perf_counter()
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     outcome = Outcome(promise, time.perf_counter() - started)
@@ -109,6 +111,8 @@ def rehearse(promise: Promise, model: Path, folder: Path, questions: int, logger
     _check_grid(outcome, grid, grids[0].parent)
     for cell in grid.done:
         _check_questions(outcome, cell, questions)
+    if logger == "wandb":
+        _check_dashboard(outcome, grid, grids[0].parent)
     return outcome
 
 
@@ -121,8 +125,10 @@ def shortened(command: Sequence[str], model: Path, folder: Path, runs: Path, que
     noisy = [f"search={name}: search.pool={_quoted(run)}" for name in ("noise_random",) if name in search]
     others = [f"lm.max_new_tokens={TURN_TOKENS}", f"search=recorded: search.path={_quoted(run)}", *noisy]
     others += [f"search=noise_*: search.tool.path={_quoted(run)}"] if "noise" in search else []
+    other = f"backbone.tokenizer_from=null,{_quoted(model)}"  # in place of Llama's, which the experiment names
     return [
-        *(part.replace("meta-llama/Llama-2-7b-chat-hf", _quoted(model)) for part in short),
+        *short,
+        *([other] if "experiment=tokenizer" in command else []),
         f"act.search={re.sub('bm25|wikipedia_bm25|serpapi', 'recorded', search.partition('=')[2])}",
         f"act.overrides=[{','.join(map(_quoted, others))}]",
         f"optim.max_steps={','.join(SHORT_STEPS[part] for part in steps.split(','))}",
@@ -181,9 +187,11 @@ def _check_grid(outcome: Outcome, grid: Grid, folder: Path) -> None:
     outcome.expect("too long", {found["data"]["too_long_dropped"] for found in metrics} - {0}, set())
     outcome.expect("updates that were made", {found["steps"] for found in metrics} - {2, 3}, set())
     axes = {key for cell in grid.cells for key in cell.axes}
+    low_rank = [config for config in configs if config["adapter"]["kind"] == "lora"]
     for key, value in settings_of(PAGE.read_text()).items():
-        if key.split(".")[0] not in ("method", "lm") and not axes & {key, key.split(".")[0]}:
-            outcome.expect(key, {str(_at(config, key)) for config in configs} - {str(value)}, set())
+        if key.split(".")[0] not in ("method", "lm") and key not in axes:  # LoRA's base is not quantised, QLoRA's is
+            those = [c for c in low_rank if key != "adapter.quantization" or c["adapter"]["name"] == "qlora"]
+            outcome.expect(key, {str(_at(config, key)) for config in those} - {str(value)}, set())
     for suffix in (".md", ".csv", ".png", ".svg"):
         outcome.expect(suffix, (folder / f"{promise.experiment}{suffix}").is_file(), True)
     outcome.expect("report.html", (folder / "report.html").is_file(), True)
@@ -210,6 +218,18 @@ def paper_questions() -> list[str]:
     places = list(range(len(rows)))
     random.Random(233).shuffle(places)
     return [rows[place]["question"].strip() for place in places[:500]]
+
+
+def _check_dashboard(outcome: Outcome, grid: Grid, folder: Path) -> None:
+    """What W&B would show: a run a cell in the experiment's group, with its scores, and the grid's table."""
+    from tests.wandb_file import written
+
+    for fit in dict.fromkeys(cell.fit or cell.run for cell in grid.cells if cell.tuned):
+        [run] = written(fit)
+        outcome.expect(f"{fit.name}: W&B's group", run.run.run_group, outcome.promise.experiment)
+        outcome.expect(f"{fit.name}: W&B's score", "em" in run.summary, True)
+    [report] = written(folder)
+    outcome.expect("W&B's table", any(key.endswith("/path") for row in report.history for key in row), True)
 
 
 def _updates(config: dict[str, Any], kept: int) -> int:
