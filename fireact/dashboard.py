@@ -252,7 +252,7 @@ def _artifact(name: str, metrics: Mapping[str, Any], folder: Path) -> Any:
     """The adapter's folder, which nobody changes any more, so W&B need not copy it first."""
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
     digests = {file: _digest(path) for file, path in files.items()}
-    safe = re.sub(r"[^\w.-]+", "_", name)
+    safe = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
     artifact = _wandb().Artifact(f"{_short(safe, 120)}-adapter", type="model", metadata={**metrics, "sha256": digests})
     for file, path in files.items():
         artifact.add_file(str(path), name=file, policy="immutable")

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from fireact import acting, app
+from fireact import acting, app, runs
 from fireact.data.files import read
 from fireact.errors import ConfigError, ModelError, ReplayMiss, StorageError
 from fireact.records import Trajectory
@@ -163,10 +163,10 @@ def test_an_outage_is_said_and_leaves_the_run_open(tmp_path: Path, monkeypatch: 
 
 def test_an_edited_question_file_is_another_run(tmp_path: Path) -> None:
     questions = tmp_path / "q.csv"
-    own = ["task=file", f"task.path={questions}", "lm=oracle", "lm.task=null", "search=recorded", "search.path=null"]
+    own = ["task=file", f"task.path={questions}", "lm=recorded", "lm.path=r.json"]
     cfg = compose("evaluate", tmp_path / "run", *own)
     questions.write_text("question,answer\nWho?,X\n")
-    acting.open_run(cfg)
+    runs.append_line(acting.open_run(cfg).folder / "predictions.jsonl", {})
     questions.write_text("question,answer\nWho?,Y\n")
     with pytest.raises(StorageError, match="was made with task_sha256"):
         acting.open_run(cfg)

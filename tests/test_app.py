@@ -252,7 +252,8 @@ def test_help_says_of_every_key_what_its_file_says(command: Command, tmp_path: P
 
 def test_help_names_the_options_of_what_a_tuned_model_does() -> None:
     shown = composing.shown("train", [])
-    assert "act.search (a list): bm25, noise, noise_none, noise_random, recorded, serpapi, wikipedia\n" in shown
+    tools = "bm25, noise, noise_none, noise_random, recorded, serpapi, wikipedia, wikipedia_bm25"
+    assert f"act.search (a list): {tools}\n" in shown
     assert "  limit: ${recipe.grid.questions}  # questions of each task\n" in shown
 
 

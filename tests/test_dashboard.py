@@ -100,7 +100,7 @@ def test_several_cells_in_one_process_are_runs_of_their_own_and_a_folder_goes_on
 
 
 def test_long_names_are_cut_to_what_w_and_b_takes_and_stay_apart(dashboard, tmp_path):
-    names = ["x" * 200 + end for end in "ab"]
+    names = ["é" + "x" * 199 + end for end in "ab"]
     for name in names:
         with opened(WandbRun(tmp_path / name, offline=True), {}, "train") as shown:
             (tmp_path / name / "adapter").mkdir()

@@ -231,7 +231,7 @@ def test_a_sweep_on_a_dashboard(sweep, tmp_path):
     ("overrides", "sentence"),
     [
         (["backbone=llama2_7b", "data=mixed", "-m"], "pass backbone.path=DIR"),
-        (["size.n=9", "data=file", "data.path=FILE"], "size asks for 9 trajectories, but only 1 fit the mix"),
+        (["size.n=9", "data=file", "data.path=FILE"], "size asks for 9 trajectories of react, but only 1 fit the mix"),
         (["data=file", "data.path=BAD"], "line 1 is not JSON"),
         (["max_length=10", "data=file", "data.path=FILE"], "each of 1 trajectories exceeds max_length=10"),
         (["method=cot", "data=file", "data.path=FILE"], "the mix holds no usable trajectory of cot"),

@@ -118,7 +118,7 @@ def fit(
             num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False,
             enable_progress_bar=False,
         )
-    except MisconfigurationException as error:
+    except (MisconfigurationException, ModuleNotFoundError) as error:
         raise ConfigError(f"this trainer does not suit this machine ({str(error).splitlines()[0].rstrip('.')}); "
                           "choose trainer=auto or cpu") from error
     with computing_on(run.strategy.root_device):  # each rank loads the backbone on its own device
