@@ -49,6 +49,9 @@ class Promise:
     updates: list[int]
     evaluations: int
 
+    def __str__(self) -> str:
+        return self.experiment
+
 
 @dataclass
 class Outcome:

@@ -89,6 +89,20 @@ class Mix:
         """The sources whose file must be collected first."""
         return [source for source in self.sources if source.generate and not source.file().is_file()]
 
+    def wanted(self) -> Mapping[Stratum, int] | None:
+        """How many of each task and method ``load`` will take, as far as that is known with nothing fetched.
+
+        None where only collecting or fetching would tell; where ``size`` is shared out, the number of all.
+
+        Raises:
+            ConfigError, DataError: as ``lack``; there are fewer than asked for.
+        """
+        if (held := self._held(self.right_only)) is None:
+            return None
+        of_methods = {stratum: number for stratum, number in held.items() if stratum.method in self.methods}
+        wanted = self.cut.wanted(of_methods)
+        return of_methods if wanted == {ALL: sum(of_methods.values())} else wanted
+
     def lack(self) -> Lack | None:
         """What this mix asks for in vain, as far as that is known with nothing fetched or collected.
 
