@@ -48,8 +48,8 @@ _dry: ContextVar[bool] = ContextVar("dry", default=False)
 class WouldFetch(DataError):
     """Raised instead of a download in a ``dry`` block; ``url`` is where the file would come from."""
 
-    def __init__(self, name: str, url: str) -> None:
-        super().__init__(f"{name} is to be fetched from {url}")
+    def __init__(self, name: str, url: str, size: int | None) -> None:
+        super().__init__(f"{name} is to be fetched from {url}" + (f", {size:,} bytes" if size else ""))
         self.name, self.url = name, url
 
 
@@ -83,7 +83,7 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
     if known.sha256 is not None and _is(file, known):
         return file
     if _dry.get() and (wanted := need(name, cache_dir)).path is None and wanted.source:
-        raise WouldFetch(wanted.name, wanted.source)
+        raise WouldFetch(wanted.name, wanted.source, wanted.size)
     if known.hub:
         return _from_hub(name, known, file)
     if known.archive:
