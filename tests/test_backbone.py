@@ -148,6 +148,25 @@ def test_an_adapter_that_does_not_fit_weight_by_weight_is_refused(tiny, tmp_path
         load_for_acting(tiny, str(tmp_path))
 
 
+@pytest.mark.parametrize(("file", "damage"), [
+    ("adapter_model.safetensors", b""),
+    ("adapter_model.safetensors", lambda whole: whole[:-100]),
+    ("adapter_model.safetensors", None),
+    ("adapter_config.json", b"{"),
+    ("adapter_config.json", b"[1]"),
+    ("fireact.json", b"[1]"),
+    ("fireact.json", b"{}"),
+])  # fmt: skip
+def test_a_damaged_adapter_is_one_sentence(tiny, tmp_path, file, damage):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    whole = (tmp_path / file).read_bytes()
+    (tmp_path / file).unlink()
+    if damage is not None:
+        (tmp_path / file).write_bytes(damage(whole) if callable(damage) else damage)
+    with pytest.raises(ModelError, match=r"(is damaged or not whole|can.t be read) \(.*\); copy or tune it again"):
+        load_for_acting(tiny, str(tmp_path))
+
+
 def test_an_adapter_that_changes_nothing_says_so(tiny, tmp_path, caplog):
     tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
     load_for_acting(tiny, str(tmp_path))

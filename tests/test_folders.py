@@ -193,13 +193,13 @@ def test_an_equal_run_is_adopted_from_among_other_people_s_folders(tmp_path: Pat
     assert runs.open(tmp_path / "new", CONFIG).state is runs.State.FINISHED
 
 
-@pytest.mark.parametrize("begun", ["predictions.jsonl", ".lock", "config.yaml"])
+@pytest.mark.parametrize("begun", ["predictions.jsonl", ".lock", "config.yaml", "slurm-12.log"])
 def test_a_folder_in_which_work_has_begun_is_not_replaced_by_a_link(tmp_path: Path, begun: str) -> None:
     runs.open(tmp_path / "z", CONFIG).finish({})
     folders.claim(tmp_path / "new")
-    (tmp_path / "new" / begun).write_text("")
+    (tmp_path / "new" / begun).write_text("precious")
     runs.adopt(tmp_path / "new", CONFIG)
-    assert not (tmp_path / "new").is_symlink() and (tmp_path / "new" / begun).is_file()
+    assert not (tmp_path / "new").is_symlink() and (tmp_path / "new" / begun).read_text() == "precious"
 
 
 def test_a_file_that_cannot_be_written_whole_leaves_the_old_one_and_nothing_else(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from typing import Any
 import torch
 from huggingface_hub import snapshot_download
 from peft import LoraConfig, PeftConfig, PeftModel, get_peft_model
+from safetensors import SafetensorError, safe_open
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -165,8 +166,23 @@ def load_for_acting(backbone: Backbone, adapter: str | None, merge: bool = True)
     return (tuned.merge_and_unload(safe_merge=True) if merge else tuned).eval()  # safe: into copies of the weights
 
 
+def _require_whole(adapter: Path) -> None:
+    """Refuse an adapter folder whose files can't be read: it is damaged, whatever backbone it is for."""
+    weights = adapter / "adapter_model.safetensors"
+    try:
+        if not isinstance(json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8")), dict):
+            raise ValueError("adapter_config.json holds no object")
+        if weights.is_file() or not weights.with_suffix(".bin").is_file():
+            with safe_open(weights, framework="pt"):
+                pass
+    except (OSError, ValueError, SafetensorError) as error:
+        why = f"is damaged or not whole ({error})"
+        raise ModelError(f"the adapter in {adapter} {why}; copy or tune it again") from error
+
+
 def _adapted(base: PreTrainedModel, backbone: Backbone, adapter: str) -> PeftModel:
     """``base`` with every weight of the adapter in its place and none missing; PEFT alone would only warn."""
+    _require_whole(Path(adapter))
     try:
         with warnings.catch_warnings(action="ignore"):
             tuned = PeftModel.from_pretrained(base, adapter)
@@ -221,7 +237,7 @@ def _load(backbone: Backbone, cls: Any, **kwargs: Any) -> Any:
         return cls.from_pretrained(
             folder, trust_remote_code=backbone.trust_remote_code, local_files_only=True, **kwargs
         )
-    except (OSError, ValueError, ImportError) as error:
+    except (OSError, ValueError, ImportError, SafetensorError) as error:
         reason = str(error).strip().splitlines()[0]
         raise ModelError(f"backbone {backbone.name} can't be loaded from {folder}: {reason}") from error
 
@@ -230,7 +246,8 @@ def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
     """What the adapter folder says of its training, checked against ``backbone``."""
     try:
         if (adapter / TRAINED_WITH).is_file():
-            facts = json.loads((adapter / TRAINED_WITH).read_text(encoding="utf-8"))
+            said = json.loads((adapter / TRAINED_WITH).read_text(encoding="utf-8"))
+            facts = {key: said[key] for key in ("hub", "format", "kind", "quantization")}
         elif (adapter / "adapter_config.json").is_file():  # a PEFT adapter from elsewhere
             base = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
             hub = backbone.hub if backbone.path is not None and base == backbone.path else base
