@@ -11,10 +11,10 @@ RUN := $(VENV)/bin/python
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test check clean
+.PHONY: help demo test test-slow check clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-6s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about ten minutes on two cores.
 	$(RUN) generate.py task.split=train task.limit=1200 run_dir=$(CACHE)/trajectories/miniwiki/react
@@ -25,8 +25,11 @@ demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about
 	$(RUN) -m fireact.reporting.compare prompted=$(DEMO)/prompted tuned=$(DEMO)/seed$(SEED)/acting \
 		--out $(DEMO)/seed$(SEED)/table.md
 
-test: $(BACKBONE) ## Run all tests.
+test: $(BACKBONE) ## Run the tests.
 	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest
+
+test-slow: $(BACKBONE) ## Run the tests that take long.
+	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest -m slow
 
 check: $(VENV)/.installed ## Lint and type-check.
 	$(VENV)/bin/ruff check .

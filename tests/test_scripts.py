@@ -107,7 +107,7 @@ def sweep(run, tiny_folder, tmp_path):
     return lambda *axes, **options: run("train.py", *tiny, *axes, **options)
 
 
-@pytest.mark.parametrize("apart", ["false", "true"])
+@pytest.mark.parametrize("apart", ["false", pytest.param("true", marks=pytest.mark.slow)])
 def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
     axes = ["size.n=4", "max_length=1024,2", f"process_per_cell={apart}", "-m"]
     done = sweep(*axes)
@@ -134,6 +134,7 @@ def test_trajectories_that_there_are_not_are_refused_by_name_before_the_first_ce
         assert "cell 1" not in done.stdout and not (tmp_path / "runs" / "train").exists()
 
 
+@pytest.mark.slow
 def test_default_axes_leave_out_what_there_is_not_and_the_table_says_so(sweep, tmp_path):
     done = sweep("experiment=multi_method", "act.prompted=[]")
     assert done.returncode == 0, done.stderr
@@ -146,6 +147,7 @@ def test_default_axes_leave_out_what_there_is_not_and_the_table_says_so(sweep, t
     assert [path.name for path in (tmp_path / "runs" / "train").iterdir()] == [read_grid(folder).cells[0].fit.name]
 
 
+@pytest.mark.slow
 def test_a_method_whose_every_trajectory_is_too_long_is_not_trained_without(run, tiny_folder, tmp_path):
     long = " ".join(["word"] * 400)
     rows = [{"instruction": "Q?", "output": f"Thought: {thought}\nAction: finish[a]\nObservation: Episode finished, "
@@ -166,6 +168,7 @@ def test_an_interrupted_sweep_shows_what_it_has(sweep, tmp_path):
     assert (folder / "report.html").is_file() and "it is not finished" in (folder / "sweep.md").read_text()
 
 
+@pytest.mark.slow
 def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     first = sweep("size.n=4", "-m")
     second = sweep("size.n=4", "loss_on=targets,all", "process_per_cell=true", "-m")
