@@ -250,7 +250,8 @@ def test_a_journal_of_another_schema_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize("replay", ["reuse", "only"])
 @pytest.mark.parametrize("mode", ["delete", "wal"])
 @pytest.mark.parametrize(
-    ("version", "table"), [(0, "t"), (0, "calls"), (1, "t"), (2, "t"), (7, "t"), (1, "sources"), (2, "calls"), (-1, "t")]
+    ("version", "table"),
+    [(0, "t"), (0, "calls"), (1, "t"), (2, "t"), (7, "t"), (1, "sources"), (2, "calls"), (-1, "t")],
 )
 def test_a_database_of_somebody_else_s_is_refused_untouched(
     tmp_path: Path, version: int, table: str, mode: str, replay: str
