@@ -52,7 +52,7 @@ def evaluate(cfg: Config) -> dict[str, Any]:
         run = open_run(cfg)
         if run.state == runs.State.FINISHED:
             metrics = restated(run.metrics)
-            print(f"{run.folder} is finished already ({_own_score(metrics)}); nothing to do")
+            print(f"{run.folder} is finished already ({_own_score(metrics)}{_cut_short(metrics)}); nothing to do")
             return metrics
         task = build(cfg.task)
         run.finish(_act(cfg, run, task, task.questions()))
@@ -60,12 +60,20 @@ def evaluate(cfg: Config) -> dict[str, Any]:
     low, high = metrics["accuracy_ci95"]
     f1 = f"F1 {metrics['f1']:.3f}, " if measure_of(metrics) == EM else ""  # of a yes or a letter it says nothing
     print(f"{cfg.task.name} by {cfg.method.name}: {_own_score(metrics)} [{low:.3f}, {high:.3f}], {f1}"
-          f"{metrics['finished']} of {metrics['n']} finished, rounds {metrics['rounds_mean']:.2f}; see {run.folder}")
+          f"{metrics['finished']} of {metrics['n']} finished, rounds {metrics['rounds_mean']:.2f}"
+          f"{_cut_short(metrics)}; see {run.folder}")
     return metrics
 
 
 def _own_score(metrics: dict[str, Any]) -> str:
     return f"{measure_of(metrics)} {metrics['accuracy']:.3f}"
+
+
+def _cut_short(metrics: dict[str, Any]) -> str:
+    """What a budget has left undone, to be said behind every figure of such a run."""
+    ended = metrics["endings"].get(Ending.BUDGET)
+    return (f"; the budget ended {ended} of {metrics['n']} questions, which the same command with a larger "
+            "lm.budget_usd asks") if ended else ""
 
 
 def collect(cfg: Config) -> int:
@@ -77,7 +85,8 @@ def collect(cfg: Config) -> int:
 def _collect(cfg: Config) -> int:
     run = open_run(cfg)
     if run.state == runs.State.FINISHED:
-        print(f"{run.folder} is finished already ({run.metrics['kept']} trajectories); nothing to do")
+        kept = f"{run.metrics['kept']} trajectories"
+        print(f"{run.folder} is finished already ({kept}{_cut_short(run.metrics)}); nothing to do")
         return int(run.metrics["kept"])
     check_formats(cfg.export)
     task, target = build(cfg.task), cfg.targets.get(cfg.method.name)
@@ -87,7 +96,8 @@ def _collect(cfg: Config) -> int:
     runs.write_lines(run.folder / "trajectories.jsonl", (t.to_json() for t in selection.kept))
     export(cfg.export, selection.kept, run.folder)
     run.finish({"target": target, **selection.counts(), **metrics})
-    print(f"{task.name} by {cfg.method.name}: {selection.summary()}; see {run.folder / 'trajectories.jsonl'}")
+    print(f"{task.name} by {cfg.method.name}: {selection.summary()}{_cut_short(metrics)}; see "
+          f"{run.folder / 'trajectories.jsonl'}")
     return len(selection.kept)
 
 

@@ -17,7 +17,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -47,6 +47,14 @@ _MIGRATIONS = (
     SELECT TOTAL(MAX(json_extract(answer, '$.cost_usd'), 0)), 0 FROM calls JOIN sources ON sources.id = source
     WHERE kind = 'lm' AND error = ''
     """,
+)
+# By these tables, each from its schema on, a file is known as a journal.
+_TABLES = (
+    {
+        "sources": {"id", "kind", "settings", "few_shot", "name", "varies"},
+        "calls": {"key", "source", "request", "answer", "error", "finished", "seconds"},
+    },
+    {"payments": {"id", "usd", "made"}},
 )
 _FIND = "SELECT key, answer, error, finished, seconds FROM calls WHERE key IN (?, ?)"
 _ANSWERED = """
@@ -98,7 +106,8 @@ class Journal:
 
     Raises:
         ConfigError: there is no such ``replay``.
-        StorageError: the file can't be used; also later, by every method, as soon as that happens.
+        StorageError: the file is somebody else's, and is left as it is, or can't be used; also later, by every method,
+            as soon as that happens.
     """
 
     def __init__(self, path: str | Path, replay: str = Replay.REUSE) -> None:
@@ -108,6 +117,7 @@ class Journal:
         self._locks: WeakValueDictionary[bytes, asyncio.Lock] = WeakValueDictionary()
         self._sources: dict[Source, int] = {}
         with self._usable():
+            self._refuse_others()
             self._db = self._open()
             self._check_schema()
 
@@ -231,31 +241,51 @@ class Journal:
         with self._usable():
             return self._db.execute(statement, values).fetchall()
 
+    def _refuse_others(self) -> None:
+        """Refuse a database that is no journal, of which not even the write-ahead mode may be changed."""
+        if not self.path.is_file() or not self.path.stat().st_size:
+            return
+        real = self.path.resolve()  # beside which SQLite keeps what is not in the file yet
+        at_rest = not any(Path(f"{real}-{name}").exists() for name in ("wal", "journal"))
+        with closing(self._open_to_read(at_rest)) as db:
+            (schema,) = db.execute("PRAGMA user_version").fetchone()
+            needed = {name: columns for tables in _TABLES[: max(schema, 0)] for name, columns in tables.items()}
+            lacks = any(columns - _columns(db, table) for table, columns in needed.items())
+            is_new = not schema and not db.execute("SELECT 1 FROM sqlite_master").fetchone()
+        if lacks or not (needed or is_new):
+            raise self._no_journal()
+
+    def _no_journal(self) -> StorageError:
+        return StorageError(f"{self.path} is no journal of ours; name another journal.path")
+
     def _open(self) -> sqlite3.Connection:
         if self.replay is Replay.ONLY:
-            # Where nothing can be written, SQLite reads a write-ahead file only if told that nobody else writes.
-            still = "" if os.access(self.path.parent, os.W_OK) else "&immutable=1"
-            name = f"{self.path.absolute().as_uri()}?mode=ro{still}"
-            return sqlite3.connect(name, uri=True, timeout=_PATIENCE_S, isolation_level=None)
+            return self._open_to_read()
         self.path.parent.mkdir(parents=True, exist_ok=True)
         db = sqlite3.connect(self.path, timeout=_PATIENCE_S, isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = NORMAL")
         return db
 
+    def _open_to_read(self, at_rest: bool = False) -> sqlite3.Connection:
+        """A connection that writes nothing; where nobody else writes (``at_rest``) not even files beside it."""
+        # Where nothing can be written, SQLite reads a write-ahead file only if told that nobody else writes.
+        still = "&immutable=1" if at_rest or not os.access(self.path.parent, os.W_OK) else ""
+        name = f"{self.path.absolute().as_uri()}?mode=ro{still}"
+        return sqlite3.connect(name, uri=True, timeout=_PATIENCE_S, isolation_level=None)
+
     def _check_schema(self) -> None:
         """Make the tables of an empty file and those that an older one lacks; refuse those of another time."""
         if self.replay is Replay.REUSE:
             with self._transaction():
                 schema = self._schema()
-                if schema or not self._db.execute("SELECT 1 FROM sqlite_master").fetchone():
-                    for statement in ";".join(_MIGRATIONS[schema:]).split(";"):
-                        self._db.execute(statement)
-                    self._db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
+                for statement in ";".join(_MIGRATIONS[schema:]).split(";"):
+                    self._db.execute(statement)
+                self._db.execute(f"PRAGMA user_version = {max(schema, SCHEMA)}")
         if not 0 < (found := self._schema()) <= SCHEMA:
             self._db.close()
             raise StorageError(f"the journal {self.path} has schema {found}, but this version reads 1 to {SCHEMA}; "
-                               "choose another journal.path, or remove that file and pay for its calls again")
+                               "choose another journal.path") if found else self._no_journal()
 
     def _schema(self) -> int:
         (found,) = self._db.execute("PRAGMA user_version").fetchone()
@@ -295,6 +325,10 @@ async def _make(ask: Ask) -> Call:
 def json_text(value: Any) -> str:
     """The one text of a plain value."""
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
+
+
+def _columns(db: sqlite3.Connection, table: str) -> set[str]:
+    return {name for (name,) in db.execute("SELECT name FROM pragma_table_info(?)", (table,))}
 
 
 def _key(source: Source, *parts: str) -> bytes:

@@ -134,19 +134,36 @@ def serving(*answers: Answer) -> Iterator[Loopback]:
     thread.join()
 
 
-def test_a_raised_budget_goes_on_where_the_last_one_stopped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_budget_without_a_journal_is_refused(tmp_path: Path) -> None:
+    priced = ["lm=openai", "lm.model=gpt-4o", "lm.budget_usd=1"]
+    for script in ("evaluate", "generate"):
+        for off in ("off", "'off'"):
+            with pytest.raises(ConfigError, match="^lm.budget_usd needs a journal, .*leave journal.replay=off out"):
+                compose(script, tmp_path / "run", *priced, f"journal.replay={off}")
+        compose(script, tmp_path / "run", *priced[:2], "journal.replay=off")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_raised_budget_goes_on_where_the_last_one_stopped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Every answer is billed 0.1 dollars; a call may cost 0.2 at most."""
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
-    with serving(chat("Thought: I know.\nAction: finish[X]", 0, 1000)) as server:
+    with serving(chat("Thought: I know.\nAction: finish[X]", 500, 1000)) as server:
         lm = ["lm=openai", "lm.model=m", f"lm.base_url={server.url}", "lm.max_new_tokens=2000", "task.limit=6"]
         lm += ["+lm.prices.m.input=0", "+lm.prices.m.output=100"]
         first = evaluate(tmp_path, *lm, "lm.budget_usd=0.35", "lm.concurrency=1")
         assert (first["endings"], round(first["cost_usd"], 6)) == ({"budget": 4, "finish": 2}, 0.2)
+        left = "; the budget ended 4 of 6 questions, which the same command with a larger lm.budget_usd asks"
+        assert f"rounds 1.00{left}; see " in capsys.readouterr().out
         assert evaluate(tmp_path, *lm, "lm.budget_usd=0.35", "lm.concurrency=1") == first
+        assert f"is finished already (EM 0.000{left}); nothing to do" in capsys.readouterr().out
         assert len(server.requests) == 2
         second = evaluate(tmp_path, *lm, "lm.budget_usd=0.55", "lm.concurrency=1")
         assert (second["endings"], round(second["cost_usd"], 6)) == ({"budget": 2, "finish": 4}, 0.4)
+        capsys.readouterr()
         third = evaluate(tmp_path, *lm)
+        assert "the budget" not in capsys.readouterr().out
         assert (third["n"], third["endings"], len(server.requests)) == (6, {"finish": 6}, 6)
 
 

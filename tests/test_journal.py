@@ -245,10 +245,46 @@ def test_a_journal_of_another_schema_is_refused(folder: Path) -> None:
     for replay in ("reuse", "only"):
         with pytest.raises(StorageError, match="has schema 7, but this version reads 1 to 2; choose another journal"):
             Journal(folder / "journal.sqlite", replay)
-    with sqlite3.connect(folder / "other.sqlite") as db:
-        db.execute("CREATE TABLE t (x)")
-    with pytest.raises(StorageError, match="has schema 0"):
-        Journal(folder / "other.sqlite")
+
+
+@pytest.mark.parametrize("replay", ["reuse", "only"])
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize(
+    ("version", "table"),
+    [(0, "t"), (0, "calls"), (1, "t"), (2, "t"), (7, "t"), (1, "sources"), (2, "calls"), (-1, "t")],
+)
+def test_a_database_of_somebody_else_s_is_refused_untouched(
+    tmp_path: Path, version: int, table: str, mode: str, replay: str
+) -> None:
+    path = tmp_path / "mine.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute(f"PRAGMA journal_mode = {mode}")
+        db.execute(f"CREATE TABLE {table} (x)")
+        db.execute(f"PRAGMA user_version = {version}")
+    before = path.read_bytes()
+    with pytest.raises(StorageError, match=r"mine.sqlite is no journal of ours; name another journal.path$"):
+        Journal(path, replay)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+def test_a_database_that_somebody_else_writes_is_refused_untouched(tmp_path: Path) -> None:
+    path = tmp_path / "mine.sqlite"
+    with closing(sqlite3.connect(path)) as db:
+        db.execute("PRAGMA journal_mode = wal")
+        db.execute("CREATE TABLE t (x)")  # in the write-ahead file alone
+        before = path.read_bytes()
+        with pytest.raises(StorageError, match="is no journal of ours"):
+            Journal(path)
+        assert path.read_bytes() == before
+
+
+def test_an_empty_file_becomes_a_journal_and_replays_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    path.touch()
+    with pytest.raises(StorageError, match="is no journal of ours"):
+        Journal(path, "only")
+    Journal(path).close()
+    Journal(path, "only").close()
 
 
 OLD = """

@@ -30,6 +30,9 @@ def check_values(cfg: DictConfig) -> None:
     """
     if cfg.get("early_stop") and not cfg.get("val_fraction"):
         raise ConfigError("early_stop needs a validation loss; set val_fraction above 0")
+    if "lm" in cfg and cfg.lm.get("budget_usd") is not None and cfg.journal.replay in ("off", False):  # YAML's bare off
+        raise ConfigError("lm.budget_usd needs a journal, or every start of the command could spend it again; leave "
+                          "journal.replay=off out, or set lm.budget_usd=null")
     if "lm" in cfg and {"max_context", "backbone"} <= {*cfg.lm}:
         _refuse(_too_long(cfg))
 

@@ -95,8 +95,8 @@ def test_settings_can_be_renamed_left_out_and_added() -> None:
     ],
 )
 def test_a_turn_ends_after_its_first_action_line(reply: str | None, text: str) -> None:
-    [said], *_ = asked(chat(reply, 12, 3))
-    assert said == Completion(text, None, 12, 3, 0.0)
+    [said], *_ = asked(chat(reply, 12, 5))
+    assert said == Completion(text, None, 12, 5, 0.0)
 
 
 @pytest.mark.parametrize(

@@ -26,8 +26,8 @@ MOST = 0.06
 
 def test_the_budget_is_never_passed_with_32_in_flight() -> None:
     """A call costs 5,000 tokens at $10 a million: $0.05, so a dollar pays for 20 at most, less the last reserve."""
-    options = {"prices": {"m": {"input": 1.0, "output": 10.0}}, "budget_usd": 1.0, "max_new_tokens": 6000}
-    said, server, _ = asked(chat(SAID, 0, 5000), dialogues=[ASK] * 100, concurrency=32, **options)
+    options = {"prices": {"m": {"input": 0.0, "output": 10.0}}, "budget_usd": 1.0, "max_new_tokens": 6000}
+    said, server, _ = asked(chat(SAID, 10, 5000), dialogues=[ASK] * 100, concurrency=32, **options)
     paid = [answer.cost_usd for answer in said if isinstance(answer, Completion)]
     assert paid == [0.05] * 19
     assert len(server.requests) == 19
@@ -71,6 +71,47 @@ def test_usage_that_cannot_be_counts_in_full(stream: bool, usage: tuple[Any, Any
     assert caplog.text.count("reports a usage of no use") == 1
 
 
+LONG = Dialogue("Who wrote Emma? " * 100)  # 1,600 bytes
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("usage", [(0, 0), (400, 0), (0, 5), (99, 5), (400, 1)])
+def test_fewer_tokens_than_the_words_must_have_count_in_full(stream: bool, usage: tuple[int, int], caplog: Any) -> None:
+    """SAID has 42 bytes; no text of any length has 16 of them a token."""
+    answer = streamed(SAID, usage=usage) if stream else chat(SAID, *usage)
+    said, server, _ = asked(answer, dialogues=[LONG] * 9, budget_usd=0.2, concurrency=1, **PRICED)
+    assert len(server.requests) == 3
+    assert [answer.cost_usd for answer in said[:3]] == [MOST] * 3
+    assert all(isinstance(answer, BudgetError) for answer in said[3:])
+    assert caplog.text.count("reports a usage of no use") == 1
+
+
+def test_few_tokens_that_may_be_count_as_they_are(caplog: Any) -> None:
+    [said], *_ = asked(chat(SAID, 100, 2), dialogues=[LONG], budget_usd=0.2, **PRICED)
+    assert (said.tokens_in, said.tokens_out, said.cost_usd) == (100, 2, 2e-5)
+    [silent], *_ = asked(chat("", 100, 0), dialogues=[LONG], budget_usd=0.2, **PRICED)
+    assert (silent.tokens_out, silent.cost_usd) == (0, 0.0)
+    assert not caplog.text
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["whole", "streamed"])
+@pytest.mark.parametrize("usage", [(10, 90_000), (2_000_000, 5_000)])
+def test_more_than_was_allowed_counts_as_reported_and_stops_what_comes_after(
+    stream: bool, usage: tuple[int, int], caplog: Any
+) -> None:
+    """A server that does not know the field's name keeps to no limit; the bill is what counts."""
+    prices = {"m": {"input": 0.5, "output": 10.0}}
+    answer = streamed(SAID, usage=usage) if stream else chat(SAID, *usage)
+    options = {"prices": prices, "max_new_tokens": 6000, "max_tokens_key": "of_tomorrow"}
+    said, server, _ = asked(answer, dialogues=[ASK] * 9, budget_usd=0.9, concurrency=1, **options)
+    assert len(server.requests) == 1
+    assert (said[0].tokens_in, said[0].tokens_out) == usage
+    assert said[0].cost_usd == (usage[0] * 0.5 + usage[1] * 10) / 1e6 > 0.9
+    assert all(isinstance(answer, BudgetError) for answer in said[1:])
+    assert caplog.text.count("reports a usage beyond what was allowed") == 1
+    assert "check whether the server knows lm.max_tokens_key=of_tomorrow" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("field", "value", "words"),
     [
@@ -85,8 +126,10 @@ def test_usage_that_cannot_be_counts_in_full(stream: bool, usage: tuple[Any, Any
         ("stream", True, "can't be set there; set lm.stream"),
         ("stop", [], "can't be set there; a turn ends where the parser ends it"),
         ("temperature", 1, "can't be set there; set lm.temperature"),
-        ("web_search_options", {}, "may cost more than lm.prices says"),
-        ("service_tier", "priority", "may cost more than lm.prices says"),
+        *[(field, {}, "may change what a call costs, which lm.budget_usd can't bound; leave one of them out$")
+          for field in ("web_search_options", "models", "provider", "tools", "options", "thinking", "of_tomorrow")],
+        ("service_tier", "priority", "may change what a call costs"),
+        ("service_tier", None, "may change what a call costs"),
     ],
 )
 def test_what_would_get_round_the_budget_is_refused(field: str, value: Any, words: str) -> None:
@@ -95,9 +138,27 @@ def test_what_would_get_round_the_budget_is_refused(field: str, value: Any, word
 
 
 def test_what_costs_no_more_is_sent() -> None:
-    extra = {"n": 1, "service_tier": "flex", "top_p": 0.5}
+    extra = {"n": 1, "service_tier": "flex", "top_p": 0.5, "chat_template_kwargs": {"enable_thinking": False}}
     [said], server, _ = asked(chat(SAID), extra_body=extra, budget_usd=1.0, **PRICED)
-    assert said.text == SAID and extra.items() <= server.requests[0].body.items()
+    assert said.text == SAID
+    assert {key: server.requests[0].body[key] for key in extra} == extra
+
+
+def test_without_a_budget_any_field_is_sent() -> None:
+    [said], server, _ = asked(chat(SAID), extra_body={"tools": [1], "of_tomorrow": 2})
+    assert said.text == SAID
+    assert (server.requests[0].body["tools"], server.requests[0].body["of_tomorrow"]) == ([1], 2)
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["stop", "stream", "model", "messages", "prompt", "temperature", "seed", "n", "top_k", "min_tokens", "service_tier",
+     "stream_options", "tools"],
+)
+@pytest.mark.parametrize("budget", [None, 1])
+def test_a_limit_by_another_field_s_name_is_refused(key: str, budget: float | None) -> None:
+    with pytest.raises(ConfigError, match=f"^lm.max_tokens_key={key} has another meaning, .*such as max_tokens or max"):
+        OpenAI("m", "http://127.0.0.1:1/v1", max_tokens_key=key, budget_usd=budget, **PRICED)
 
 
 def on_one_journal(folder: Path, runs: int, dialogues: list[Dialogue], answer: Any, **options: Any) -> Loopback:
@@ -128,18 +189,18 @@ def total(folder: Path) -> float:
 
 def test_several_runs_on_one_journal_keep_one_budget(tmp_path: Path) -> None:
     dialogues = [Dialogue(f"Question {number}") for number in range(20)]
-    server = on_one_journal(tmp_path, 4, dialogues, chat(SAID, 0, 5000), budget_usd=1.0, concurrency=4)
+    server = on_one_journal(tmp_path, 4, dialogues, chat(SAID, 10, 5000), budget_usd=1.0, concurrency=4)
     assert 16 <= len(server.requests) <= 20
     assert total(tmp_path) == pytest.approx(0.05 * len(server.requests))
-    again = on_one_journal(tmp_path, 1, [ASK], chat(SAID, 0, 5000), budget_usd=1.06)
+    again = on_one_journal(tmp_path, 1, [ASK], chat(SAID, 10, 5000), budget_usd=1.06)
     assert len(again.requests) == 1, "a raised budget goes on"
 
 
 def test_a_run_without_a_budget_counts_in_those_of_others(tmp_path: Path) -> None:
-    assert len(on_one_journal(tmp_path, 1, [ASK], chat(SAID, 0, 5000)).requests) == 1
+    assert len(on_one_journal(tmp_path, 1, [ASK], chat(SAID, 10, 5000)).requests) == 1
     other = Dialogue("Another?")
-    assert not on_one_journal(tmp_path, 1, [other], chat(SAID, 0, 5000), budget_usd=0.1).requests
-    assert len(on_one_journal(tmp_path, 1, [other], chat(SAID, 0, 5000), budget_usd=0.11).requests) == 1
+    assert not on_one_journal(tmp_path, 1, [other], chat(SAID, 10, 5000), budget_usd=0.1).requests
+    assert len(on_one_journal(tmp_path, 1, [other], chat(SAID, 10, 5000), budget_usd=0.11).requests) == 1
 
 
 async def never(_: Request) -> Answer:
@@ -201,7 +262,7 @@ def test_calls_that_a_kill_cut_off_count_in_full(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert total(tmp_path) == pytest.approx(3 * MOST)
-    assert not on_one_journal(tmp_path, 1, [ASK], chat(SAID, 0, 5000), budget_usd=0.2).requests
+    assert not on_one_journal(tmp_path, 1, [ASK], chat(SAID, 10, 5000), budget_usd=0.2).requests
 
 
 def test_the_same_call_made_by_two_runs_is_paid_for_twice(tmp_path: Path) -> None:
@@ -210,7 +271,7 @@ def test_the_same_call_made_by_two_runs_is_paid_for_twice(tmp_path: Path) -> Non
 
         async def together(_: Request) -> Answer:
             await both.wait()
-            return chat(SAID, 0, 5000)
+            return chat(SAID, 10, 5000)
 
         async with Loopback(together) as server:
             with ExitStack() as stack:

@@ -21,9 +21,9 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai.budget import Budget, Ledger, MemoryLedger, check_budget, price_of
 from fireact.lms.openai.limits import Gate, Rate
-from fireact.lms.openai.request import check_extra_body
+from fireact.lms.openai.request import check_extra_body, check_limit_key
 from fireact.lms.openai.streaming import bound, receive
-from fireact.lms.openai.usage import Allowed
+from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.render import STOP, Dialogue, cut_turn, served_text
@@ -45,12 +45,14 @@ class OpenAI:
 
     ``prices`` maps a model to its input and output price in US dollars per million tokens. Each call first enters in
     ``ledger`` what it may cost at worst (no token is shorter than a byte), which never holds more than ``budget_usd``;
-    the entry becomes what the answer cost, and stays whole for a call that was cut off and may have been billed.
+    the entry becomes what the answer cost by the server's counts, more than was allowed included, and stays whole where
+    these are fewer than the words and for a call that was cut off and may have been billed.
 
     Raises:
         ConfigError: there is no such api or format, the URL is none, OpenAI's own server is asked without a key, a
-            number is out of its range, ``extra_body`` holds what has a key of its own, or the budget can't be kept
-            for want of a price or of a limit on the answer.
+            number is out of its range, ``max_tokens_key`` is another field's name, ``extra_body`` holds what has a
+            key of its own, or the budget can't be kept for want of a price or of a limit on the answer, or for a field
+            of ``extra_body``.
     """
 
     def __init__(
@@ -92,7 +94,9 @@ class OpenAI:
         self._settings |= {} if seed is None else {"seed": seed}
         self._settings |= _STREAM if stream and "stream" not in omit else {}
         self._omit, self._extra_body = set(omit), dict(extra_body or {})
+        check_limit_key(max_tokens_key)
         check_extra_body(self._extra_body, max_tokens_key, budget_usd is not None)
+        self._max_tokens_key = max_tokens_key
         self._max_new_tokens, self._limited = max_new_tokens, max_tokens_key not in self._omit
         if budget_usd is not None:
             check_budget(budget_usd, model, prices or {}, not self._limited)
@@ -102,7 +106,7 @@ class OpenAI:
         self._gate = Gate(concurrency)
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep
-        self._doubted = False
+        self._doubted: set[str] = set()
         # Its own retries would be unknown to the gate and the budget; httpx looks at every connection for every call.
         self._client = AsyncOpenAI(
             api_key=self._server.key,
@@ -142,7 +146,8 @@ class OpenAI:
 
     async def _try(self, body: Mapping[str, Any], opening: str) -> Completion:
         """One attempt within all limits."""
-        allowed = Allowed(len(json.dumps(body, ensure_ascii=False).encode()), self._max_new_tokens, self._limited)
+        size = len(json.dumps(body, ensure_ascii=False).encode())
+        allowed = Allowed(size, text_size(body), self._max_new_tokens, self._limited)
         most = self._price.of(allowed.size, allowed.answer)
         self._budget.check(most)  # before anything is waited for
         async with self._gate.passing():
@@ -174,11 +179,20 @@ class OpenAI:
             raise failure(error, self._server) from None
 
     def _doubt(self, allowed: Allowed, reply: Reply) -> None:
-        """Say once that the server's counts can't be right."""
-        if allowed.doubts(reply.usage) and not self._doubted:
-            self._doubted = True
-            log.warning(f"{self._server.url} reports a usage of no use ({self._server.quote(str(reply.usage))}); "
-                        "such calls count as the most that they may take")
+        """Say once of either kind that the server's counts can't be right, or are more than was allowed."""
+        if not reply.usage:
+            return
+        tokens = allowed.counted(reply)
+        if tokens is None:
+            self._say("of no use", reply, "such calls count as the most that they may take")
+        elif allowed.passed(*tokens):
+            self._say("beyond what was allowed", reply, "such calls count as reported, even past lm.budget_usd, which "
+                      f"then stops the next; check whether the server knows lm.max_tokens_key={self._max_tokens_key}")
+
+    def _say(self, what: str, reply: Reply, so: str) -> None:
+        if what not in self._doubted:
+            self._doubted.add(what)
+            log.warning(f"{self._server.url} reports a usage {what} ({self._server.quote(str(reply.usage))}); {so}")
 
 
 def _server(url: str, model: str, key_env: str, timeout_s: float) -> Server:

@@ -9,16 +9,19 @@ from typing import Any
 from fireact.lms.openai.wire import Reply
 
 BYTES_PER_TOKEN = 4  # about, in English
+_MOST_BYTES_PER_TOKEN = 16  # of a text as a whole; single tokens may be longer
+_LONGEST_CONTEXT = 10**7  # tokens; no model reads or writes more
 
 
 @dataclass(frozen=True, slots=True)
 class Allowed:
-    """What a request of ``size`` bytes may take: a token for each of them, and ``answer`` more.
+    """What a request of ``size`` bytes, ``text`` of them words, may take: a token for each, and ``answer`` more.
 
     ``limited`` says whether the server was told to keep to that ``answer``.
     """
 
     size: int
+    text: int
     answer: int
     limited: bool = True
 
@@ -30,28 +33,39 @@ class Allowed:
     def taken(self, reply: Reply) -> tuple[int, int]:
         """Tokens in and out, for the records; of a stream without usage an estimate and the pieces received, of any
         other reply without it (0, 0)."""
-        tokens = reported(reply.usage)
+        tokens = self.counted(reply)
         if tokens is None:
             return (round(self.size / BYTES_PER_TOKEN), reply.pieces) if reply.pieces else (0, 0)
-        return self._within(*tokens)
+        return tokens
 
     def billed(self, reply: Reply) -> tuple[int, int]:
-        """Tokens in and out that it has cost at most: all that is allowed, where the server does not tell less.
+        """Tokens in and out to be paid for: as the server counts, and all that is allowed where it does not.
 
         A stream that was closed tells nothing of what the server had written beyond it.
         """
-        tokens = reported(reply.usage)
+        tokens = self.counted(reply)
         if tokens is None:
             return self.size, self.answer
-        tokens_in, tokens_out = self._within(*tokens)
+        tokens_in, tokens_out = tokens
         return tokens_in, tokens_out if reply.whole else max(tokens_out, self.answer)
 
-    def doubts(self, usage: Any) -> bool:
-        """Whether the server reports what can't be."""
-        return bool(usage) and ((tokens := reported(usage)) is None or tokens != self._within(*tokens))
+    def counted(self, reply: Reply) -> tuple[int, int] | None:
+        """Tokens in and out as the server reports them; None where it does not, or fewer than the words must have."""
+        tokens = reported(reply.usage)
+        if tokens is None:
+            return None
+        fewest_in, fewest_out = _fewest(self.text), _fewest(len(reply.text.encode("utf-8", "surrogatepass")))
+        return tokens if tokens[0] >= fewest_in and tokens[1] >= fewest_out else None
 
-    def _within(self, tokens_in: int, tokens_out: int) -> tuple[int, int]:
-        return min(tokens_in, self.size), min(tokens_out, self.answer) if self.limited else tokens_out
+    def passed(self, tokens_in: int, tokens_out: int) -> bool:
+        """Whether these are more than the request allows."""
+        return tokens_in > self.size or (self.limited and tokens_out > self.answer)
+
+
+def text_size(body: Mapping[str, Any]) -> int:
+    """The bytes of a request's prompt, of which each costs something, without the JSON round it."""
+    texts = [message["content"] for message in body["messages"]] if "messages" in body else [body["prompt"]]
+    return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 
 def reported(usage: Any) -> tuple[int, int] | None:
@@ -59,6 +73,11 @@ def reported(usage: Any) -> tuple[int, int] | None:
     if not isinstance(usage, Mapping):
         return None
     tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
-    if type(tokens_in) is not int or type(tokens_out) is not int or min(tokens_in, tokens_out) < 0:
+    if type(tokens_in) is not int or type(tokens_out) is not int:
         return None
-    return tokens_in, tokens_out
+    return (tokens_in, tokens_out) if all(0 <= count <= _LONGEST_CONTEXT for count in (tokens_in, tokens_out)) else None
+
+
+def _fewest(size: int) -> int:
+    """Tokens that a text of ``size`` bytes has at least."""
+    return max(size // _MOST_BYTES_PER_TOKEN, min(size, 1))
