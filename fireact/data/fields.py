@@ -44,11 +44,21 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
         if key in read or (key in _INSTEAD and _is_empty(value)) or (key == "weight" and _is_one(value)):
             continue
         if key.lower() in METADATA:
+            _check_metadata(value, f"{quoted(key)} of {what}", counts)
             counts[f"ignored_field {key.lower()}"] += 1
             continue
         if key in _INSTEAD:
             raise DataError(f"{what} has the field {quoted(key)}, which is not read: {_INSTEAD[key]}")
         raise DataError(f"{what} has the unknown field {quoted(key)}, which may change what is learnt; remove it")
+
+
+def _check_metadata(value: Any, what: str, counts: Counter[str]) -> None:
+    """Refuse an object among metadata that holds more than metadata."""
+    if isinstance(value, Mapping):
+        check(value, (), what, counts)
+    elif isinstance(value, list):
+        for member in value:
+            _check_metadata(member, what, counts)
 
 
 def text(row: Mapping[str, Any], key: str, what: str = "") -> str:

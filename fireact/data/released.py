@@ -11,10 +11,12 @@ Repairs, each counted under its name:
 - ``closing_lines``: the environment's last line becomes the observation of the finish step.
 - ``invented_observations``: a model wrote a closing line of its own; it is dropped, only the environment's stays.
 - ``preambles``: the question is repeated before the first thought of an Alpaca row; it is dropped.
-- ``questions_found``: a chat row without a user's question has it at the head of its first answer.
+- ``questions_found``: a chat row without a user's question has it at the head of its one answer, before a finish
+  that is then unpacked.
 - ``answers_unpacked``: ``finish[Thought: … Answer: yes.]`` becomes a thought and ``finish[yes]``.
 - ``extra_actions``: more text follows a turn's first action, which alone was carried out; it is dropped.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
+  After a turn without an action it may be a question as well, and is refused.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
 - ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
 - ``missing``: questions of an evaluation run that never finished and so are not in its file.
