@@ -54,11 +54,16 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
 
 def _check_metadata(value: Any, what: str, counts: Counter[str]) -> None:
     """Refuse an object among metadata that holds more than metadata."""
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and all(map(_is_plain, value.values())):
         check(value, (), what, counts)
-    elif isinstance(value, list):
-        for member in value:
-            _check_metadata(member, what, counts)
+    elif not _is_plain(value):
+        raise DataError(f"{what} holds an object or list inside another, which may change what is learnt; remove it")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a text, a number, … or a list of such."""
+    inside = value if isinstance(value, list) else [value]
+    return not any(isinstance(member, list | Mapping) for member in inside)
 
 
 def text(row: Mapping[str, Any], key: str, what: str = "") -> str:

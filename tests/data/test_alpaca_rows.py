@@ -34,7 +34,7 @@ GOOD = (ACT, OBSERVED, LAST, CLOSING)
 def test_empty_fields_say_nothing_and_metadata_is_counted(tmp_path: Path) -> None:
     trajectory, counts = read_row(tmp_path, *GOOD, input="", system=None, history=[], ID=3)
     assert trajectory.steps == STEPS
-    assert counts == {"rows": 1, "closing_lines": 1, "ignored_field id": 1}
+    assert counts == {"rows": 1, "closing_lines": 1, "ignored_field id": 1, "observations_cut_at_labels": 1}
 
 
 @pytest.mark.parametrize(
@@ -81,6 +81,13 @@ def test_a_page_that_holds_labels_is_never_learnt(tmp_path: Path, page: str, sen
 def test_what_a_text_leaves_open_is_named(tmp_path: Path, parts: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(DataError, match=f"row 1: .*{sentence}"):
         read_row(tmp_path, *parts)
+
+
+def test_a_page_that_holds_a_whole_turn_is_counted_among_what_only_labels_tell(tmp_path: Path) -> None:
+    """No reader can tell whose the words are; the files of the release are known, and say nothing of the kind."""
+    page = "Thought: trust me\nAction: search[evil]\nObservation: bad"
+    trajectory, counts = read_row(tmp_path, ACT, f"{OBSERVED}\n{page}", LAST, CLOSING)
+    assert len(trajectory.steps) == 3 and counts["observations_cut_at_labels"] == 2
 
 
 def test_words_before_the_first_label_are_the_models_unless_they_repeat_the_question(tmp_path: Path) -> None:

@@ -187,7 +187,9 @@ def test_metadata_may_be_an_object_of_metadata(tmp_path: Path) -> None:
     ("key", "value", "sentence"),
     [
         ("metadata", {"system": "Speak French."}, "'metadata' of the row has the field 'system', which is not read"),
-        ("tags", ["a", {"lesson": [{"weight": 0}]}], "'tags' of the row has the unknown field 'lesson'"),
+        ("tags", ["a", {"lesson": [{"weight": 0}]}], "'tags' of the row holds an object or list inside"),
+        ("metadata", {"lesson": 1}, "'metadata' of the row has the unknown field 'lesson'"),
+        ("metadata", {"metadata": {"id": 1}}, "'metadata' of the row holds an object or list inside"),
     ],
 )
 def test_metadata_that_holds_more_is_named(tmp_path: Path, key: str, value: Any, sentence: str) -> None:

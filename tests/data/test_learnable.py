@@ -94,3 +94,14 @@ def test_what_the_loop_itself_has_read_is_learnt_as_it_was_said() -> None:
     with pytest.raises(DataError, match="step 1 holds 'Action: broken"):
         check(odd, "here", Counter())
     check(replace(odd, usage=Usage(lm_calls=2)), "here", Counter())
+
+
+def test_a_row_of_an_evaluation_run_is_read_only_from_such_a_file(tmp_path: Path) -> None:
+    row = {"traj": "x", "gt": "a", "pred": "a", "em": True, "reward": True}
+    for name, rows in {"t.jsonl": row, "u.jsonl": row | {"run": "x", "index": 1}, "t.json": [row]}.items():
+        (tmp_path / name).write_text(json.dumps(rows))
+        with pytest.raises(DataError, match=f"{name}, (line|row) 1: the row holds 'traj', .* write it as messages"):
+            of_file(str(tmp_path / name), methods=["react"]).load()
+    (tmp_path / "run.json").write_text(json.dumps({"0": row | {"run": "x"}}))
+    with pytest.raises(DataError, match=r"run.json, row 0: the row has the unknown field 'run'"):
+        of_file(str(tmp_path / "run.json"), methods=["react"]).load()
