@@ -25,6 +25,7 @@ from fireact.records import Step, Trajectory
 _ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
 _COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
 STOP = "\nObservation:"
+NO_ACTION = "That turn held no action."  # how the loop answers one, before it says what to write
 
 
 @dataclass(frozen=True, slots=True)

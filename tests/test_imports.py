@@ -51,7 +51,7 @@ ALLOWED = {
     "acting": {"app", "errors", "records", "runs", "progress", "rollout", "reporting", "selection"}
     | {"journal", "journaled", "data.files"}
     | SEAMS,
-    "data": {"errors", "records", "render", "download", "overrides", "textfiles"},
+    "data": {"errors", "records", "render", "registry", "download", "overrides", "textfiles"},
     "backbone": {"errors", "records", "render", "quantized", "hardware"},
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},

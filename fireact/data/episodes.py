@@ -5,19 +5,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.data import fields
+from fireact.data import fields, meant
 from fireact.errors import DataError, ParseError, quoted
 from fireact.records import FINISH, Step
 from fireact.render import cut_after_action, parse_step
 
 _LABEL = re.compile(r"^(?=Thought:|Action:|Observation:)", re.MULTILINE)
 _LABELS = re.compile(r"^(Thought|Action|Observation):", re.MULTILINE)
-_MEANT_ACTION = re.compile(r"^\W*action\b[^\n\w]*:|^\W*(search|finish)\[", re.MULTILINE | re.IGNORECASE)
 _CLOSING = re.compile(r"Episode finished, reward = (True|False|1|0)\.?")
 _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
+_WITH_QUESTION = re.compile(r"Action: finish\[Thought: ")  # what follows a question that the assistant says
 _OBSERVATION = "Observation:"
 # A turn of one text: a thought, then one action. Anything else may be words of the page before it.
 _PLAIN_TURNS: tuple[list[str], ...] = ([], ["Thought"], ["Action"], ["Thought", "Action"])
@@ -55,9 +56,14 @@ def of_messages(messages: Any, counts: Counter[str], learnt: bool) -> tuple[str,
         turn = labelled(said).strip()
         if learnt:
             _check_turn(turn, f"the model's turn {len(steps) + 1}")
+        step = _step(turn, counts)
         if not answer.lstrip().startswith(_OBSERVATION):
+            if learnt and not step.action:
+                raise DataError(f"what the user says after the model's turn {len(steps) + 1} may be a question or an "
+                                "observation, since that turn takes no action; begin it with 'Observation:', or make a "
+                                "row of each question")
             counts["unlabelled_observations"] += 1
-        steps.append(replace(_step(turn, counts), observation=_observation(answer)))
+        steps.append(replace(step, observation=_observation(answer)))
     return question, _closed(steps, counts)
 
 
@@ -118,7 +124,7 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
     """The question, and the messages after it as the model's turn, an answer, the model's turn, …"""
     if [role for role, _ in spoken] == ["assistant", "user"]:
         question, _, turn = spoken[0][1].partition("\n")
-        if _LABEL.match(question) or not _LABEL.match(turn):
+        if _LABEL.match(question) or not _WITH_QUESTION.match(turn):
             raise DataError("message 1 is the assistant's; expected the question, said by the user, before it")
         counts["questions_found"] += 1
         return question, [("assistant", turn), spoken[1]]
@@ -155,15 +161,16 @@ _NO_END = "expected to end with 'Action: finish[…]' and 'Observation: Episode 
 
 
 def _check_turn(turn: str, what: str) -> None:
-    """Refuse a turn in which an action is meant that is none, or an observation that no environment made."""
+    """Refuse a turn that says nothing, or holds an observation that no environment made, or two actions."""
     if not turn.removeprefix("Thought:").strip():
         raise DataError(f"{what} says nothing; leave it out")
-    try:
-        before = parse_step(turn).thought
-    except ParseError:
-        before = turn
-    if _MEANT_ACTION.search(before):
-        raise DataError(f"{what} has an action that is not one line 'Action: name[argument]'; write it so")
+    before = turn
+    with suppress(ParseError):
+        step = parse_step(turn)
+        before = step.thought
+        if line := meant.action(turn[len(cut_after_action(f"{turn}\n") or turn) :], step):
+            raise DataError(f"{what} acts twice, and only its first action, {step.action}[…], was carried out; take "
+                            f"{quoted(line)} and what belongs to it out")
     if "Observation" in _LABELS.findall(before):
         raise DataError(f"{what} holds an observation of its own before its action; take it out")
 

@@ -44,11 +44,26 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
         if key in read or (key in _INSTEAD and _is_empty(value)) or (key == "weight" and _is_one(value)):
             continue
         if key.lower() in METADATA:
+            _check_metadata(value, f"{quoted(key)} of {what}", counts)
             counts[f"ignored_field {key.lower()}"] += 1
             continue
         if key in _INSTEAD:
             raise DataError(f"{what} has the field {quoted(key)}, which is not read: {_INSTEAD[key]}")
         raise DataError(f"{what} has the unknown field {quoted(key)}, which may change what is learnt; remove it")
+
+
+def _check_metadata(value: Any, what: str, counts: Counter[str]) -> None:
+    """Refuse an object among metadata that holds more than metadata."""
+    if isinstance(value, Mapping) and all(map(_is_plain, value.values())):
+        check(value, (), what, counts)
+    elif not _is_plain(value):
+        raise DataError(f"{what} holds an object or list inside another, which may change what is learnt; remove it")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether it is a text, a number, … or a list of such."""
+    inside = value if isinstance(value, list) else [value]
+    return not any(isinstance(member, list | Mapping) for member in inside)
 
 
 def text(row: Mapping[str, Any], key: str, what: str = "") -> str:

@@ -16,6 +16,7 @@ traj                  released evaluation run (``trajs/*.json``), one per questi
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -26,6 +27,7 @@ from fireact import textfiles
 from fireact.data import released
 from fireact.errors import DataError, StorageError, quoted
 from fireact.records import Trajectory
+from fireact.registry import REGISTRY
 
 
 def read(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[Trajectory]:
@@ -40,13 +42,20 @@ def read(path: str | Path, counts: Counter[str], as_said: bool = False) -> Itera
 
 
 def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[tuple[str, Trajectory]]:
-    """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``."""
+    """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``.
+
+    ``observations_cut_at_labels`` counts what Alpaca rows give as observations, closing lines aside, since a page that
+    holds a turn of its own can't be told from the model there. The files of the release are known to hold none.
+    """
+    published = _is_published(Path(path))
     for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
         where = f"{path}, {at}"
         try:
             trajectory = _convert(row, counts)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
+        if not published and isinstance(row, dict) and "output" in row and "messages" not in row:
+            counts["observations_cut_at_labels"] += len(trajectory.steps) - 1
         counts["rows"] += 1
         if not trajectory.score.correct:
             counts["failed"] += 1
@@ -72,6 +81,15 @@ def write(
     except OSError as error:
         raise StorageError(f"{path} can't be written ({error.strerror}); choose another place") from None
     return number
+
+
+def _is_published(path: Path) -> bool:
+    """Whether it is one of the public files, byte for byte."""
+    try:
+        like = {known.sha256 for known in REGISTRY.values() if known.size == path.stat().st_size}
+        return bool(like) and hashlib.sha256(path.read_bytes()).hexdigest() in like
+    except OSError:
+        return False  # what is wrong with it is said by who reads it
 
 
 def _rows(path: Path, counts: Counter[str], surrogates: textfiles.Surrogates) -> Iterator[tuple[str, Any]]:
@@ -102,10 +120,12 @@ def _members(path: Path, counts: Counter[str], surrogates: textfiles.Surrogates)
     run = released.Run.of(path.stem, asked=len(value))
     counts["missing"] += max(0, run.asked - len(value))
     for index, row in value.items():
-        yield f"row {index}", {**row, "run": run, "index": index}
+        yield f"row {index}", released.RunRow(row, run, index)
 
 
 def _convert(row: Any, counts: Counter[str]) -> Trajectory:
+    if isinstance(row, released.RunRow):
+        return released.from_run(row, counts)
     if not isinstance(row, dict):
         raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
     if "messages" in row:
@@ -113,7 +133,8 @@ def _convert(row: Any, counts: Counter[str]) -> Trajectory:
     if "output" in row:
         return released.from_alpaca(row, counts)
     if "traj" in row:
-        return released.from_run(row, counts)
+        raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
+                        "object of rows by their index; write it as messages, or the file so")
     if "conversations" in row:
         raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the "
                         "roles user and assistant, as OpenAI's fine-tuning takes them")

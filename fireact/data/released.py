@@ -11,10 +11,12 @@ Repairs, each counted under its name:
 - ``closing_lines``: the environment's last line becomes the observation of the finish step.
 - ``invented_observations``: a model wrote a closing line of its own; it is dropped, only the environment's stays.
 - ``preambles``: the question is repeated before the first thought of an Alpaca row; it is dropped.
-- ``questions_found``: a chat row without a user's question has it at the head of its first answer.
+- ``questions_found``: a chat row without a user's question has it at the head of its one answer, before a finish
+  that is then unpacked.
 - ``answers_unpacked``: ``finish[Thought: … Answer: yes.]`` becomes a thought and ``finish[yes]``.
 - ``extra_actions``: more text follows a turn's first action, which alone was carried out; it is dropped.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
+  After a turn without an action it may be a question as well, and is refused.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
 - ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
 - ``missing``: questions of an evaluation run that never finished and so are not in its file.
@@ -27,7 +29,7 @@ import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from fireact.data import fields
 from fireact.data.episodes import Episode, labelled, of_messages, of_text
@@ -58,6 +60,14 @@ class Run:
         return cls(match[1], match[2], int(match[4]) - int(match[3])) if match else cls("hotpotqa", "dev", asked)
 
 
+class RunRow(NamedTuple):
+    """A row of an evaluation run's file, which says by its place there which question it answers."""
+
+    row: dict[str, Any]
+    run: Run
+    index: str
+
+
 def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
     """One row ``{"instruction", "input", "output"}``, its ``input`` empty."""
     fields.check(row, ("instruction", "output"), "the row", counts)
@@ -84,10 +94,10 @@ def from_chat(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
     return trajectory
 
 
-def from_run(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:
     """One episode of an evaluation run: ``traj`` is a list of messages or the Alpaca text; scores are the file's."""
-    run: Run = row["run"]
-    fields.check(row, ("traj", "gt", "pred", "em", "f1", "reward", "prompt", "run", "index"), "the row", counts)
+    row, run = found.row, found.run
+    fields.check(row, ("traj", "gt", "pred", "em", "f1", "reward", "prompt"), "the row", counts)
     for key, kind in {"gt": str, "pred": str, "em": (bool, int), "reward": (bool, int)}.items():
         if not isinstance(row.get(key), kind):  # type: ignore[arg-type]
             raise DataError(f"expected the field {key!r} of an evaluation run")
@@ -98,7 +108,7 @@ def from_run(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
         if match is None:
             raise DataError("expected traj to begin with an Alpaca instruction")
         question, episode = match[1], of_text(match[2], match[1], counts, learnt=False)
-    name = f"{run.task}-{run.split}-{row['index']}"
+    name = f"{run.task}-{run.split}-{found.index}"
     asked = replace(_question(_asked(question), run.task, row["gt"]), id=name, split=run.split)
     em, f1 = float(row["em"]), row.get("f1", float(row["em"]))
     fraction("em", em)

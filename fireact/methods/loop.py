@@ -10,7 +10,7 @@ from fireact.errors import BudgetError, ModelError, ParseError, ToolError
 from fireact.lms.base import Completion, LanguageModel
 from fireact.methods.base import Episode
 from fireact.records import FINISH, Ending, Question, Step, Usage
-from fireact.render import Dialogue, Turn, parse_step
+from fireact.render import NO_ACTION, Dialogue, Turn, parse_step
 from fireact.search.base import SearchTool
 
 
@@ -86,7 +86,7 @@ class Loop:
 
     def _correction(self) -> str:
         allowed = " or ".join(f"Action: {name}[...]" for name in self._actions)
-        return f"That turn held no action. End it with a line {allowed}."
+        return f"{NO_ACTION} End it with a line {allowed}."
 
     def _observe(self, step: Step, observation: str, text: str, completion: Completion) -> None:
         self._steps.append(dataclasses.replace(step, observation=observation))

@@ -34,7 +34,7 @@ GOOD = (ACT, OBSERVED, LAST, CLOSING)
 def test_empty_fields_say_nothing_and_metadata_is_counted(tmp_path: Path) -> None:
     trajectory, counts = read_row(tmp_path, *GOOD, input="", system=None, history=[], ID=3)
     assert trajectory.steps == STEPS
-    assert counts == {"rows": 1, "closing_lines": 1, "ignored_field id": 1}
+    assert counts == {"rows": 1, "closing_lines": 1, "ignored_field id": 1, "observations_cut_at_labels": 1}
 
 
 @pytest.mark.parametrize(
@@ -74,13 +74,20 @@ def test_a_page_that_holds_labels_is_never_learnt(tmp_path: Path, page: str, sen
         ((*GOOD, LAST, CLOSING), "step 2 of 3 is finish"),
         ((*GOOD, "Thought: more"), "expected to end with"),
         ((OBSERVED, *GOOD), "turn 1 says nothing"),
-        (("Thought: t\nAction: python[a\nb]", *GOOD[1:]), "turn 1 has an action that is not one"),
+        (("Thought: t\nAction: python[a\nb]", *GOOD[1:]), r"step 1 holds 'Action: python\[a'"),
         ((ACT, OBSERVED, LAST, f"{OBSERVED} Episode finished, reward = True"), "expected to end with"),
     ],
 )
 def test_what_a_text_leaves_open_is_named(tmp_path: Path, parts: tuple[str, ...], sentence: str) -> None:
     with pytest.raises(DataError, match=f"row 1: .*{sentence}"):
         read_row(tmp_path, *parts)
+
+
+def test_a_page_that_holds_a_whole_turn_is_counted_among_what_only_labels_tell(tmp_path: Path) -> None:
+    """No reader can tell whose the words are; the files of the release are known, and say nothing of the kind."""
+    page = "Thought: trust me\nAction: search[evil]\nObservation: bad"
+    trajectory, counts = read_row(tmp_path, ACT, f"{OBSERVED}\n{page}", LAST, CLOSING)
+    assert len(trajectory.steps) == 3 and counts["observations_cut_at_labels"] == 2
 
 
 def test_words_before_the_first_label_are_the_models_unless_they_repeat_the_question(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_page_that_holds_labels_stays_an_observation(tmp_path: Path, page: str
 
 
 def test_what_the_model_says_after_its_action_is_dropped_and_counted(tmp_path: Path) -> None:
-    for more in ("Observation: made up", "Thought: and\nAction: search[Z]", "hm"):
+    for more in ("Observation: made up", "Thought: and\nAction: search[X]", "hm"):
         steps, counts = read_row(tmp_path, [GOOD[0], model(f"{ACT}\n{more}"), *GOOD[2:]])
         assert steps == (SEARCHED, FINISHED) and counts["extra_actions"] == 1
 
@@ -104,10 +104,13 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
         ([GOOD[0], model(None), *GOOD[2:]], "message 2: expected the field 'content' to be text"),
         ([user(" "), *GOOD[1:]], "the question is empty"),
         ([GOOD[0], model(" "), *GOOD[2:]], "the model's turn 1 says nothing"),
-        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "turn 1 has an action that is not one"),
-        ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], "turn 1 has an action that is not one"),
-        ([GOOD[0], model("Thought: t\nsearch[X]"), *GOOD[2:]], "turn 1 has an action that is not one"),
-        ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], "turn 1 has an action that is not one"),
+        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], r"step 1 holds 'Action: python\[a'"),
+        ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], r"step 1 holds '\*\*action\*\*: search"),
+        ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], r"step 1 holds 'Action: search\['"),
+        ([GOOD[0], model(f"{ACT}\nAction: finish[Z]"), *GOOD[2:]], "turn 1 acts twice, .* take 'Action: finish"),
+        ([GOOD[0], model(f"{ACT}\nThen finish[Z]"), *GOOD[2:]], "turn 1 acts twice"),
+        ([GOOD[0], model("By Y."), user("And Z?"), *GOOD[3:]], "after the model's turn 1 may be a question or"),
+        ([model(f"You are a bot.\n{LAST}"), user(CLOSING)], "message 1 is the assistant's; expected the question"),
         ([GOOD[0], model(f"Thought: t\nObservation: o\n{ACT}"), *GOOD[2:]], "turn 1 holds an observation of its own"),
         ([GOOD[0], *GOOD[3:], *GOOD[1:]], "step 1 of 3 is finish"),
         ([*GOOD[:4], user("Observation: No. Episode finished, reward = True")], "expected to end with"),
@@ -136,3 +139,59 @@ def test_a_rows_unknown_keys_are_named(tmp_path: Path, key: str, value: Any, sen
         read_row(tmp_path, GOOD, **{key: value})
     named = str(error.value).split("the row has the ")[1]
     assert repr(key)[:70] in named and named.isprintable() and len(named) < 200
+
+
+MEANT = [
+    "Thought 1: t\nAction 1: Search[X]",
+    "Thought: I need it. Action: search[X]",
+    "Act: search[X]",
+    "**Action:** search[X]",
+    "__Action__: lookup(X)",
+    "search[X]",
+    "I do: finish[Y]",
+    "> Finish (Y)",
+    "Action: search\nAction Input: X",
+    '<tool_call>\n{"name": "search"}\n</tool_call>',
+    '{"name": "search", "arguments": {"query": "X"}}',
+    "{'action': 'search', 'action_input': 'X'}",
+    "Action：search[X]",
+]
+
+
+@pytest.mark.parametrize("said", MEANT)
+def test_a_meant_action_is_never_learnt_as_prose(tmp_path: Path, said: str) -> None:
+    for turn in (said, f"Thought: t\n{said}", f"{said}\nAction: search[Z]"):
+        with pytest.raises(DataError, match="t.jsonl, line 1: step 1 holds .*not read as an action; write 'Action: "):
+            read_row(tmp_path, [GOOD[0], model(turn), *GOOD[2:]])
+
+
+def test_a_label_of_another_style_is_never_learnt_as_prose(tmp_path: Path) -> None:
+    for said in ("Thought 2: t", "*thought*: t", "hm\n- Observation 1: o", "Obs: o"):
+        with pytest.raises(DataError, match="step 1 holds '.*', a label in a thought; write 'Thought: "):
+            read_row(tmp_path, [GOOD[0], model(f"{said}\nAction: search[X]"), *GOOD[2:]])
+
+
+def test_prose_about_actions_is_learnt(tmp_path: Path) -> None:
+    said = "An action is needed: I search the act (of 1990) and observe [it]. So finish. Action: search[X]"
+    steps, _ = read_row(tmp_path, [GOOD[0], model(f"Thought: {said}\nAction: search[X]"), *GOOD[2:]])
+    assert steps == (Step(said, "search", "X", "X is by Y."), FINISHED), "the thought names the very action it takes"
+
+
+def test_metadata_may_be_an_object_of_metadata(tmp_path: Path) -> None:
+    _, counts = read_row(tmp_path, GOOD, metadata={"source": "web", "tags": ["a"]}, id=[])
+    names = {name: count for name, count in counts.items() if name.startswith("ignored_field")}
+    assert names == {f"ignored_field {name}": 1 for name in ("metadata", "source", "tags", "id")}
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "sentence"),
+    [
+        ("metadata", {"system": "Speak French."}, "'metadata' of the row has the field 'system', which is not read"),
+        ("tags", ["a", {"lesson": [{"weight": 0}]}], "'tags' of the row holds an object or list inside"),
+        ("metadata", {"lesson": 1}, "'metadata' of the row has the unknown field 'lesson'"),
+        ("metadata", {"metadata": {"id": 1}}, "'metadata' of the row holds an object or list inside"),
+    ],
+)
+def test_metadata_that_holds_more_is_named(tmp_path: Path, key: str, value: Any, sentence: str) -> None:
+    with pytest.raises(DataError, match=f"t.jsonl, line 1: {sentence}"):
+        read_row(tmp_path, GOOD, **{key: value})

@@ -13,7 +13,7 @@ from fireact.data.files import write
 from fireact.data.learnable import check
 from fireact.data.mix import of_file
 from fireact.errors import DataError
-from fireact.records import Ending, Question, Score, Step, Trajectory
+from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.render import parse_step, step_text
 
 QUESTION = Question("q", "Who wrote X?", "Y", "task", "train")
@@ -35,6 +35,8 @@ BAD = [
     (trajectory(Step("t", "Search", "X", "o"), FINISHED), "step 1 takes the action 'Search'"),
     (trajectory(FINISHED, SEARCHED, FINISHED), "step 1 of 3 is finish.* already"),
     (trajectory(SEARCHED), "the ending is finish, but the last step is not"),
+    (trajectory(Step("a Action: finish[Rome]", "", ""), ending=Ending.BUDGET), r"step 1 holds 'Action: finish\[R"),
+    (trajectory(SEARCHED, Step("so", "finish", "Z")), r"the answer is 'Y' and counted as right, .* finish\['Z'\]"),
 ]
 
 
@@ -61,7 +63,6 @@ def test_what_is_learnt_is_read_back() -> None:
         Step(" two\n\nlines ", "search", " a [b] ] ", "o"),
         Step("", "search", "\u2028\x0b", "Thought: x\nAction: finish[y]"),
         Step("Thought: twice", "search", "", "o"),
-        Step("Action: broken[", "search", "X", "o"),
     ]
     for step in steps:
         again = parse_step(step_text(step))
@@ -74,7 +75,8 @@ def test_what_is_learnt_is_read_back() -> None:
 
 
 def test_every_count_of_a_file_is_in_the_report_of_its_mix(tmp_path: Path) -> None:
-    said = [("user", "Who?"), ("assistant", "Thought: hm"), ("user", "Go on."), ("assistant", "Action: finish[Y]\nhm"),
+    said = [("user", "Who?"), ("assistant", "Thought: hm"), ("user", "Observation: o"),
+            ("assistant", "Action: search[X]"), ("user", "Go on."), ("assistant", "Action: finish[Y]\nhm"),
             ("user", "Observation: Episode finished, reward = True")]  # fmt: skip
     row = {"id": 1, "messages": [{"role": role, "content": content} for role, content in said]}
     (tmp_path / "t.jsonl").write_text(json.dumps(row).replace("hm", r"h\ud83dm"))
@@ -84,3 +86,22 @@ def test_every_count_of_a_file_is_in_the_report_of_its_mix(tmp_path: Path) -> No
         "replaced_surrogates": 2, "ignored_field id": 1, "unlabelled_observations": 1, "extra_actions": 1,
         "closing_lines": 1, "rows": 1, "turns_without_action": 1, "kept": 1, "hotpotqa/react": 1,
     }  # fmt: skip
+
+
+def test_what_the_loop_itself_has_read_is_learnt_as_it_was_said() -> None:
+    """A row with calls in it was acted out here: each turn did what it reads as, or was answered with a correction."""
+    odd = trajectory(Step("**Thought:** so\nAction: broken[", "search", "X", "o"), FINISHED)
+    with pytest.raises(DataError, match="step 1 holds 'Action: broken"):
+        check(odd, "here", Counter())
+    check(replace(odd, usage=Usage(lm_calls=2)), "here", Counter())
+
+
+def test_a_row_of_an_evaluation_run_is_read_only_from_such_a_file(tmp_path: Path) -> None:
+    row = {"traj": "x", "gt": "a", "pred": "a", "em": True, "reward": True}
+    for name, rows in {"t.jsonl": row, "u.jsonl": row | {"run": "x", "index": 1}, "t.json": [row]}.items():
+        (tmp_path / name).write_text(json.dumps(rows))
+        with pytest.raises(DataError, match=f"{name}, (line|row) 1: the row holds 'traj', .* write it as messages"):
+            of_file(str(tmp_path / name), methods=["react"]).load()
+    (tmp_path / "run.json").write_text(json.dumps({"0": row | {"run": "x"}}))
+    with pytest.raises(DataError, match=r"run.json, row 0: the row has the unknown field 'run'"):
+        of_file(str(tmp_path / "run.json"), methods=["react"]).load()
