@@ -45,7 +45,8 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
     """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``.
 
     ``observations_cut_at_labels`` counts what Alpaca rows give as observations, closing lines aside, since a page that
-    holds a turn of its own can't be told from the model there. The files of the release are known to hold none.
+    holds a turn of its own can't be told from the model there. The release holds none: its chat files, in which the
+    messages tell, have the same steps.
     """
     published = _is_published(Path(path))
     for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
@@ -54,8 +55,9 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
             trajectory = _convert(row, counts)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
-        if not published and isinstance(row, dict) and "output" in row and "messages" not in row:
-            counts["observations_cut_at_labels"] += len(trajectory.steps) - 1
+        cut = len(trajectory.steps) - 1
+        if cut and not published and isinstance(row, dict) and "output" in row and "messages" not in row:
+            counts["observations_cut_at_labels"] += cut
         counts["rows"] += 1
         if not trajectory.score.correct:
             counts["failed"] += 1

@@ -14,7 +14,8 @@ Repairs, each counted under its name:
 - ``questions_found``: a chat row without a user's question has it at the head of its one answer, before a finish
   that is then unpacked.
 - ``answers_unpacked``: ``finish[Thought: … Answer: yes.]`` becomes a thought and ``finish[yes]``.
-- ``extra_actions``: more text follows a turn's first action, which alone was carried out; it is dropped.
+- ``extra_actions``: more text follows a turn's first action, which alone was carried out; it is dropped. A row to
+  learn from whose second action is another one is refused.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
   After a turn without an action it may be a question as well, and is refused.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
@@ -29,7 +30,7 @@ import itertools
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any
 
 from fireact.data import fields
 from fireact.data.episodes import Episode, labelled, of_messages, of_text
@@ -60,7 +61,8 @@ class Run:
         return cls(match[1], match[2], int(match[4]) - int(match[3])) if match else cls("hotpotqa", "dev", asked)
 
 
-class RunRow(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class RunRow:
     """A row of an evaluation run's file, which says by its place there which question it answers."""
 
     row: dict[str, Any]
