@@ -52,9 +52,9 @@ def show(command: Sweep) -> int:
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     with dry():
-        todo = sweep.jobs(command.cells, command.here, _acts(command.cells))
+        todo = sweep.jobs(command.cells, command.here, _acts(command))
         found = list(preflight.problems(todo))
-        for table in _tables(command.cells):
+        for table in _tables(command.cells, _acts(command)):
             console.print(table)
     for problem in found:
         mark = "refused" if problem.fatal else "note"
@@ -67,16 +67,16 @@ def show(command: Sweep) -> int:
     return refused
 
 
-def _acts(cells: Sequence[Config]) -> bool:
-    first = cells[0]
-    return len(cells) > 1 or "then_act" not in first or first.then_act or first.adapter.name == "none"
+def _acts(command: Sweep) -> bool:
+    first = command.cells[0]
+    return command.sweeps or "then_act" not in first or first.then_act or first.adapter.name == "none"
 
 
-def _tables(cells: Sequence[Config]) -> Iterator[Table]:
+def _tables(cells: Sequence[Config], acts: bool) -> Iterator[Table]:
     tuned = [cfg for cfg in cells if "then_act" in cfg and cfg.adapter.name != "none"]
     if tuned:
         yield _table(_TUNING, map(_tuning_row, tuned))
-    if _acts(cells):
+    if acts:
         yield _table(_ACTING, _acting_rows(cells))
 
 
@@ -128,7 +128,8 @@ def _amount(cfg: Config) -> Amount:
 
 def _passes(cfg: Config, counts: Counter[str], rows: int, tokens: int | None) -> Amount:
     optim = cfg.optim
-    a_pass = math.ceil(rows * (1 - cfg.val_fraction) / optim.batch_size)
+    held_out = cfg.val_fraction if cfg.val_fraction >= 1 else rows * cfg.val_fraction
+    a_pass = max(1, math.ceil((rows - held_out) / optim.batch_size))
     steps = optim.max_steps or optim.epochs * a_pass
     return Amount(counts, tokens, steps, round(steps / a_pass, 2))
 

@@ -142,11 +142,30 @@ def table_of(cells_of: Callable[[Sequence[Config]], Iterator[Cell]]) -> Begin:
         cells = {cell.run: cell for cell in cells_of(sweep.cells)}
         for run in cells:
             folders.check(run)
+        _refuse_ranks(sweep.cells)
+        _refuse_names_of_nothing(sweep.cells, list(cells.values()))
         _check(sweep.cells, sweep.here)
         _write_grid(sweep, list(cells.values()))
         return lambda: _conclude(sweep, list(cells.values()))
 
     return begin
+
+
+def _refuse_ranks(cells: Sequence[Config]) -> None:
+    """Ranks of their own start the command again, which only a cell in a process of its own has to itself."""
+    for cfg in cells:
+        trainer = cfg.get("trainer")
+        if trainer and trainer.accelerator == "cpu" and trainer.devices != 1 and cfg.process_per_cell is not True:
+            raise ConfigError(f"trainer.devices={trainer.devices} on the CPU needs process_per_cell=true in a sweep")
+
+
+def _refuse_names_of_nothing(cells: Sequence[Config], acted: Sequence[Cell]) -> None:
+    for line in dict.fromkeys(line for cfg in cells if "act" in cfg for line in cfg.act.overrides):
+        named = [{"method": cell.axes["acting"], "task": cell.axes["task"], "search": cell.axes["search"]}
+                 for cell in acted if "acting" in cell.axes]
+        if _NAMED.fullmatch(line) and not any(_meant_for([line], **names) for names in named):
+            raise ConfigError(f"act.overrides names {line.partition(': ')[0]}, which no evaluation of this sweep is; "
+                              "mend the name or leave it out")
 
 
 def checked_only(sweep: Sweep) -> Callable[[], None]:

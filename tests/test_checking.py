@@ -87,7 +87,7 @@ evaluate | lm.concurrency=0 | must be a whole number from 1 to 1000000000
 evaluate | lm.max_retries=-1 lm=openai | must be a whole number from 0 to 1000
 evaluate | lm.budget_usd=nan lm=openai | must be a finite number from 0 on or null
 evaluate | lm.api=soap lm=openai | must be chat or completions
-evaluate | task.limit=1.5 | must be a whole number from 1 to 10000 or null
+evaluate | task.limit=1.5 | must be a whole number from 1 to 1000000000 or null
 evaluate | task.difficulty=odd | must be easy, medium or hard
 evaluate | task.order=odd task=hotpotqa | must be file, shuffle or paper
 evaluate | task.order=odd task=strategyqa | must be file, shuffle or paper
@@ -148,8 +148,8 @@ def test_what_a_key_can_have_it_may(line: str) -> None:
 def test_a_context_beyond_the_model_is_refused_before_the_model_is_loaded(tiny_folder: Path) -> None:
     model = [f"backbone.path={tiny_folder}", "backbone=tiny_random"]
     app.compose("evaluate", [*model, "lm.max_context=2048"])
-    sentence = "lm.max_context=2049 must be at most 2048, which is what backbone tiny_random reads"
-    assert refused("evaluate", " ".join([*model, "lm.max_context=2049"])) == sentence
+    sentence = "lm.max_context=4097 must be at most 4096, which is what backbone tiny_random reads"
+    assert refused("evaluate", " ".join([*model, "lm.max_context=4097"])) == sentence
 
 
 class Tool:

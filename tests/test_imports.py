@@ -56,7 +56,7 @@ ALLOWED = {
     "quantized": {"errors"},
     "training": {"errors", "records", "data", "backbone", "runs", "folders", "dashboard"},
     "reporting": {"errors", "records", "metrics", "data.files", "folders"},
-    "preflight": {"app", "errors", "download", "hardware", "records"},
+    "preflight": {"app", "errors", "download", "hardware", "records", "data", "search.bm25"},
     "planning": {"app", "errors", "download", "hardware", "preflight", "runs", "sweep", "data"},
     "sweep": {"app", "acting", "preflight", "errors", "runs", "folders", "reporting", "dashboard", "overrides"}
     | {"data.files"},

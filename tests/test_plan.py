@@ -40,7 +40,7 @@ def plan(tmp_path, tiny_folder, monkeypatch, capsys):
         arguments = [*places, *tiny, *own, *overrides]
         cells = composing.plan(script, arguments) or [app.compose(script, arguments)]
         before = sorted(tmp_path.rglob("*"))
-        refused = planning.show(Sweep(None, tmp_path / "grid", "", cells))
+        refused = planning.show(Sweep(None, tmp_path / "grid", "", cells, sweeps="-m" in overrides))
         assert sorted(tmp_path.rglob("*")) == before
         lines = capsys.readouterr().out.splitlines()
         return [[part.strip() for part in line.strip("│").split("│")] for line in lines if "│" in line], lines, refused
@@ -64,6 +64,16 @@ def test_what_cells_share_is_shown_once(plan):
     acting = [row for row in rows if "-miniwiki-bm25-n3" in row[0]]
     assert [row[1] for row in acting] == ["new, shared by 2 cells", "new", "new"]
     assert {row[2] for row in acting} == {"3 of miniwiki"} and {row[3] for row in acting} == {"BM25"}
+
+
+def test_a_sweep_of_one_cell_acts_too(plan):
+    rows, _, refused = plan("train", "-m", "act.task=[miniwiki]", "act.prompted=[react]", "act.limit=3")
+    assert (refused, len(rows), len([row for row in rows if "-miniwiki-bm25-n3" in row[0]])) == (0, 3, 2)
+
+
+def test_rows_that_are_held_out_make_no_steps(plan):
+    (row,), _, refused = plan("train", "optim.epochs=1", "optim.batch_size=1", "val_fraction=1")
+    assert (refused, row[4]) == (0, "4")
 
 
 def test_every_refusal_is_listed(plan, monkeypatch):

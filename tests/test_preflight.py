@@ -139,6 +139,43 @@ def test_what_tuning_needs_is_asked_for(said, tiny, tmp_path, released):
     assert gpt.startswith("backbone gpt35 has no weights to load")
 
 
+def test_rows_and_layers_are_looked_at_before_the_first_cell(said, tiny, tmp_path):
+    row = {"instruction": "Who?", "input": "", "output": "Thought: Y.\nAction: search[Y]\nObservation: Y.\n"
+           "Thought: Y.\nAction: finish[Y]\nObservation: Episode finished, reward = True\n"}
+    (tmp_path / "t.json").write_text(json.dumps([row]))
+    tuned = [*tiny, "data=file", f"data.path={tmp_path}/t.json", "act.task=[miniwiki]", "act.prompted=[]"]
+    assert said("train", *tuned) == []
+    [long] = said("train", *tuned, "max_length=3")
+    assert long == "each of 1 trajectories exceeds max_length=3; raise it"
+    [layers] = said("train", *tuned, "adapter.targets=[foo_proj]")
+    assert layers.startswith("adapter.targets names foo_proj, which backbone tiny_random does not have")
+
+
+def test_what_is_searched_and_where_it_is_journaled_is_looked_at(said, asked, tmp_path):
+    (tmp_path / "c.jsonl").write_text('{"title": "A"}\n')
+    [corpus] = said("evaluate", *asked, f"search.corpus={tmp_path}/c.jsonl")
+    assert corpus.startswith(f"{tmp_path}/c.jsonl, line 1: expected a JSON object like")
+    (tmp_path / "pool.jsonl").write_text("{bad")
+    noise = ["search=noise_random", f"search.pool={tmp_path}/pool.jsonl", f"search.tool.corpus={tmp_path}/good.jsonl"]
+    (tmp_path / "good.jsonl").write_text(json.dumps({"title": "Y", "text": "Y."}))
+    [pool] = said("evaluate", *asked, *noise)
+    assert pool.startswith(f"{tmp_path}/pool.jsonl, line 1 is not JSON")
+    (tmp_path / "shards").mkdir()
+    [shards] = said("evaluate", *asked, "search=wikipedia_bm25", f"search.path={tmp_path}/shards")
+    assert shards.startswith(f"{tmp_path}/shards holds no shards")
+    [journal] = said("evaluate", *asked, "method=cot", f"journal.path={tmp_path}")
+    assert journal == f"the journal {tmp_path} can't be written there; choose another journal.path"
+
+
+def test_ranks_and_names_of_nothing_are_refused_before_a_sweep(places, tiny):
+    grid = [*places, *tiny, "act.task=[miniwiki]", "-m"]
+    with pytest.raises(ConfigError, match="^trainer.devices=2 on the CPU needs process_per_cell=true in a sweep"):
+        sweep._refuse_ranks(composing.plan("train", [*grid, "trainer.devices=1,2"]))
+    cells = composing.plan("train", [*grid, "act.overrides=['search=bm26: search.k=2']"])
+    with pytest.raises(ConfigError, match="^act.overrides names search=bm26, which no evaluation of this sweep is"):
+        sweep._refuse_names_of_nothing(cells, list(sweep.tuned_and_acted(cells)))
+
+
 def test_a_gpu_that_is_not_there_is_said_before_anything_begins(said, tiny, tmp_path, monkeypatch):
     monkeypatch.setattr(device, "found", lambda: Device("cpu", "CPU", 2**40))
     wanted = "the trainer wants a GPU, and no CUDA device is found here; choose trainer=auto or cpu"

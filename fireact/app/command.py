@@ -47,7 +47,7 @@ _OVERRIDE = re.compile(r"[+~\w][^=]*=|~")
 @dataclass(frozen=True)
 class Sweep:
     """A command that ran several cells: its experiment (None for a plain ``-m``), folder, text and cells, and which are
-    left out. ``here`` says whether they run on this machine.
+    left out. ``here`` says whether they run on this machine, ``sweeps`` whether it is not one plain run after all.
     """
 
     experiment: str | None
@@ -56,6 +56,7 @@ class Sweep:
     cells: Sequence[DictConfig]
     left_out: Sequence[str] = ()
     here: bool = True
+    sweeps: bool = True
 
 
 Begin = Callable[[Sweep], Callable[[], None]]
@@ -93,7 +94,8 @@ def main(
                 if show and any(argument.startswith("plan=") for argument in arguments):
                     wanted = found or [compose(config_name, overrides)]
                     if wanted[0].plan:
-                        sys.exit(int(show(_sweep(wanted, arguments, without)) > 0))
+                        command_text = _sweep(wanted, arguments, without, sweeps=bool(found))
+                        sys.exit(int(show(command_text) > 0))
                 cells.numbers = {cfg.run_dir: number for number, cfg in enumerate(found, start=1)}
                 _drop_dead_links(found)
                 _refuse_their_files(found)
@@ -123,14 +125,16 @@ def _answer(config_name: str, arguments: Sequence[str], overrides: Sequence[str]
     return ""
 
 
-def _sweep(planned: Sequence[DictConfig], arguments: Sequence[str], without: Sequence[str]) -> Sweep:
+def _sweep(
+    planned: Sequence[DictConfig], arguments: Sequence[str], without: Sequence[str], sweeps: bool = True
+) -> Sweep:
     first, script = planned[0], Path(sys.argv[0]).stem
     name = naming.sweep_name(first.experiment or script, [argument for argument in arguments if "=" in argument])
     folder = Path(first.runs_dir) / "grids" / name
     text = shlex.join(["python", Path(sys.argv[0]).name, *arguments])
     for sentence in without:
         print(f"left out: {sentence}", flush=True)
-    return Sweep(first.experiment, folder, text, planned, without, runs_here(arguments))
+    return Sweep(first.experiment, folder, text, planned, without, runs_here(arguments), sweeps)
 
 
 def _drop_dead_links(planned: Sequence[DictConfig]) -> None:

@@ -62,13 +62,19 @@ class Act:
     overrides: Sequence[Text]
 
 
+Precision = Literal[
+    "32-true", "32", "64-true", "64", "bf16-mixed", "bf16-true", "bf16", "16-mixed", "16-true", "16",
+    "transformer-engine", "transformer-engine-float16",
+]  # fmt: skip
+
+
 @dataclass
 class Trainer:
     """``trainer``: of ``lightning.Trainer``'s arguments those that conf sets, told without importing it."""
 
-    accelerator: Text = "auto"
+    accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: Count | Text | Sequence[Natural] | Literal[-1] = "auto"
-    precision: Text | Literal[16, 32, 64] = "32-true"
+    precision: Precision | Literal[16, 32, 64] = "32-true"
     log_every_n_steps: Natural = 50
     num_nodes: Count = 1
     strategy: Text | Group = "auto"

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import pkgutil
 import socket
 import urllib.request
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from fireact.app import Config, build, resolved
+from fireact.data.files import read
 from fireact.download import Need
-from fireact.errors import DataError, ModelError, ToolError
+from fireact.errors import DataError, ModelError, StorageError, ToolError
 from fireact.hardware.model import GIB
 from fireact.hardware.weights import to_fetch
 from fireact.preflight.check import Check
 from fireact.records import SEARCH
+from fireact.search.bm25 import read_documents
 
 _OURS = "fireact."
 _PATIENCE_S = 3.0  # for a connection
+_LOOKED_AT = 1000  # rows of a corpus, which may hold millions
 
 
 def questions(cfg: Config) -> None:
@@ -76,12 +82,22 @@ def logger(cfg: Config) -> None:
             ready()
 
 
+def journal(cfg: Config) -> None:
+    """The journal can be written where it is to lie."""
+    path = Path(cfg.journal.path).absolute()
+    place = next(place for place in (path, *path.parents) if place.exists())
+    fits = place.is_file() if place == path else place.is_dir()
+    if cfg.journal.replay not in ("off", False) and not (fits and os.access(place, os.W_OK)) and not _replays(cfg):
+        raise StorageError(f"the journal {cfg.journal.path} can't be written there; choose another journal.path")
+
+
 ACTING = (
     Check(questions, ("task",)),
     Check(prompt, ("method",)),
     Check(search, ("search", "method", "journal.replay", "journal.path")),
     Check(model, ("lm", "journal.replay", "journal.path")),
     Check(logger, ("logger",)),
+    Check(journal, ("journal",)),
 )
 
 
@@ -113,10 +129,13 @@ def _to_fetch(needs: Sequence[Need]) -> str | None:
 
 
 def _documents(source: Any, key: str) -> None:
-    """A file that is there, or a task that has documents."""
+    """A file that is there and begins as it should, or a task that has documents."""
     if isinstance(source, str):
         if not Path(source).is_file():
             raise DataError(f"{source} does not exist; {key} needs a file")
+        begin = read_documents(Path(source)) if key == "search.corpus" else read(source, Counter())
+        for _ in itertools.islice(begin, _LOOKED_AT):
+            pass
     elif source is not None:
         next(iter(build(source).documents()), None)
 

@@ -47,6 +47,22 @@ def data(cfg: Config) -> None:
         mix.load()
 
 
+def rows(cfg: Config) -> None:
+    """The layers are there, and the trajectories make rows, as the backbone's tokenizer cuts them; if it is here."""
+    plain = resolved(cfg.backbone)
+    folder = local_folder(plain)
+    if folder is None or plain.get("tokenizer_from") is not None or not any(Path(folder).glob("tokenizer*")):
+        return
+    from fireact.data.rows import RowMaker
+
+    backbone, mix = build(cfg.backbone), build(cfg.data)
+    build(cfg.adapter).check(backbone)
+    tokenizer = backbone.tokenizer()
+    layout = backbone.text_format(tokenizer)
+    if not mix.missing():
+        RowMaker(layout, tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long).rows(mix.load())
+
+
 def disk(cfg: Config) -> None:
     """The disk has room for checkpoints and adapter."""
     if (shape := Shape.of(local_folder(resolved(cfg.backbone)))) is None:
@@ -91,4 +107,5 @@ TUNING = (
     Check(data, ("data",)),
     Check(disk, ("backbone", "adapter", "runs_dir")),
     Check(logger, ("logger",)),
+    Check(rows, ("backbone", "adapter", "data", "loss_on", "max_length", "too_long")),  # last: it loads a tokenizer
 )

@@ -73,9 +73,11 @@ class WikipediaBM25(BM25):
 
         Raises:
             ConfigError: there is nothing at ``path``.
-            DataError: the file there is not the published one, by its size.
+            DataError: the file there is not the published one, by its size, or the folder holds no shards.
         """
-        there = _place(_folder(path), Path(cache_dir), title_weight).is_dir()
+        if (shards := _folder(path)) is not None:
+            shards.check()
+        there = _place(shards, Path(cache_dir), title_weight).is_dir()
         return [] if there or path is not None else [download.need(ARCHIVE, downloads)]
 
 

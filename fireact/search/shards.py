@@ -60,6 +60,21 @@ class Folder:
         self._files = [(file, file.stat()) for file in sorted(path.glob(_PATTERN))]
         self.size = sum(stat.st_size for _, stat in self._files)
 
+    def check(self) -> None:
+        """Read the beginning of the first shard.
+
+        Raises:
+            DataError: there is none, or it is no bz2 file.
+        """
+        if not self._files:
+            raise DataError(f"{self.path} holds no shards ({_PATTERN}); name the folder of the extracted archive")
+        first, _ = self._files[0]
+        try:
+            with bz2.open(first) as content:
+                content.read(1)
+        except (EOFError, OSError) as error:
+            raise DataError(f"{first} is damaged ({error}); extract the archive again") from None
+
     def stamp(self) -> str:
         """A digest of names, sizes and times: another one wherever the content is another."""
         rows = [(str(file.relative_to(self.path)), stat.st_size, stat.st_mtime_ns) for file, stat in self._files]

@@ -9,11 +9,11 @@ from itertools import cycle, islice
 from random import Random
 from typing import Annotated, Literal
 
-from annotated_types import Interval, MinLen
+from annotated_types import MinLen
 
 from fireact.errors import ConfigError
 from fireact.metrics import exact_match, f1_score
-from fireact.ranges import Seed, Text
+from fireact.ranges import Count, Seed, Text
 from fireact.records import ACCURACY, EM, Document, Question, Score
 from fireact.tasks.miniwiki.difficulty import difficulty_named
 from fireact.tasks.miniwiki.families import Draft, Family
@@ -44,7 +44,7 @@ class MiniWiki:
         seed: Seed = 0,
         difficulty: Literal["easy", "medium", "hard"] = "medium",
         split: Literal["train", "dev", "test"] = "dev",
-        limit: Annotated[int, Interval(ge=1, le=MAXIMUM)] | None = None,
+        limit: Count | None = None,
         prompts: Text | None = None,
     ) -> None:
         if split not in SPLITS:
