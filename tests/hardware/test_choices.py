@@ -99,7 +99,7 @@ def test_a_model_whose_shape_is_known_is_measured_by_it(on, tiny_folder):
 def test_a_run_goes_on_as_it_was_begun(on, tmp_path, first, then):
     place = f"run_dir={tmp_path}/run"
     begun = on(first, *PAPERS, place)
-    runs.open(begun.run_dir, app.resolved(begun))
+    runs.append_line(runs.open(begun.run_dir, app.resolved(begun)).folder / "predictions.jsonl", {})
     again = on(then, *PAPERS, place)
     assert choices(again) == choices(begun)
     assert runs.open(again.run_dir, app.resolved(again)).state is runs.State.RESUMING
