@@ -48,6 +48,7 @@ def plan(tmp_path, tiny_folder, monkeypatch, capsys):
     return show
 
 
+@pytest.mark.slow
 def test_a_tuning_s_amounts_are_those_of_the_run(plan):
     (row,), lines, refused = plan("train", "optim.epochs=3", "optim.batch_size=2")
     folder, state, trajectories, tokens, steps, epochs, memory, time = row
