@@ -107,7 +107,8 @@ def sweep(run, tiny_folder, tmp_path):
     return lambda *axes, **options: run("train.py", *tiny, *axes, **options)
 
 
-@pytest.mark.parametrize("apart", ["false", pytest.param("true", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("apart", ["false", "true"])
 def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
     axes = ["size.n=4", "optim.lr=0.001,1e30", f"process_per_cell={apart}", "-m"]
     done = sweep(*axes)
