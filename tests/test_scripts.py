@@ -119,7 +119,7 @@ def test_a_failed_cell_leaves_the_others_and_a_table(sweep, tmp_path, apart):
     (folder,) = (tmp_path / "runs" / "grids").iterdir()
     cells = json.loads((folder / "grid.json").read_text())["cells"]
     assert [cell["failed"] for cell in cells] == ["", sentence]
-    assert [cell["axes"]["optim.lr"] for cell in cells] == ["0.001", "1e30"]
+    assert [cell["axes"]["optim.lr"] for cell in cells] == ["0.001", "1e+30"]
     assert (folder / "report.html").is_file() and (folder / "sweep.csv").is_file()
     again = sweep(*axes)
     assert "train loss" in done.stdout and "train loss" not in again.stdout
