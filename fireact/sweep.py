@@ -160,10 +160,11 @@ def _refuse_ranks(cells: Sequence[Config]) -> None:
 
 
 def _refuse_names_of_nothing(cells: Sequence[Config], acted: Sequence[Cell]) -> None:
+    """Refuse an entry of ``act.overrides`` for an evaluation that there is not, as by a misspelt search tool."""
+    names = [{"method": cell.axes["acting"], "task": cell.axes["task"], "search": cell.axes["search"]}
+             for cell in acted]
     for line in dict.fromkeys(line for cfg in cells if "act" in cfg for line in cfg.act.overrides):
-        named = [{"method": cell.axes["acting"], "task": cell.axes["task"], "search": cell.axes["search"]}
-                 for cell in acted if "acting" in cell.axes]
-        if _NAMED.fullmatch(line) and not any(_meant_for([line], **names) for names in named):
+        if _NAMED.fullmatch(line) and not any(_meant_for([line], **name) for name in names):
             raise ConfigError(f"act.overrides names {line.partition(': ')[0]}, which no evaluation of this sweep is; "
                               "mend the name or leave it out")
 
@@ -181,20 +182,21 @@ def check(cfg: Config) -> None:
         ConfigError: what is missing, and how to get it.
     """
     if cfg.run_dir not in _checked:
-        _check([cfg], acts="then_act" in cfg and (cfg.then_act or cfg.adapter.name == "none"))
+        _check([cfg], acts="then_act" in cfg and (cfg.then_act or cfg.adapter.name == "none"), ahead=False)
 
 
-def jobs(cells: Sequence[Config], here: bool = True, acts: bool = True) -> list[preflight.Job]:
+def jobs(cells: Sequence[Config], here: bool = True, acts: bool = True, ahead: bool = True) -> list[preflight.Job]:
     """What is still to be done in these cells of a script, ``here`` or on other machines.
 
-    What cells of ``train.py`` act out, where one ``acts``, is composed too, each combination of options once for all
-    folders and seeds.
+    A single tuning makes its rows before all else; where others come first, they are made ``ahead``. What cells of
+    ``train.py`` act out, where one ``acts``, is composed too, each combination of options once for all folders and
+    seeds.
 
     Raises:
         ConfigError: an option of what they act out does not exist.
     """
     todo = [cfg for cfg in cells if not (Path(cfg.run_dir) / METRICS).exists()]
-    tuned = [preflight.tuning(cfg, here) for cfg in todo if "then_act" in cfg and cfg.adapter.name != "none"]
+    tuned = [preflight.tuning(cfg, here, ahead) for cfg in todo if "then_act" in cfg and cfg.adapter.name != "none"]
     acted = [preflight.acting(cfg) for cfg in todo if "then_act" not in cfg]
     return [*tuned, *acted, *(_to_act(cells) if acts else ())]
 
@@ -211,8 +213,8 @@ def _to_act(cells: Sequence[Config]) -> list[preflight.Job]:
     return [preflight.acting(cfg, str(run)) for cfg, run in composed if not (run / METRICS).exists()]
 
 
-def _check(cells: Sequence[Config], here: bool = True, acts: bool = True) -> None:
-    preflight.refuse(jobs(cells, here, acts))
+def _check(cells: Sequence[Config], here: bool = True, acts: bool = True, ahead: bool = True) -> None:
+    preflight.refuse(jobs(cells, here, acts, ahead))
     _checked.update(cfg.run_dir for cfg in cells)
 
 

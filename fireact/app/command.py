@@ -91,11 +91,10 @@ def main(
                     print(answer, flush=True)
                     sys.exit(0)
                 found, without = left_out(plan(config_name, arguments) if begin else [], arguments)
-                if show and any(argument.startswith("plan=") for argument in arguments):
-                    wanted = found or [compose(config_name, overrides)]
-                    if wanted[0].plan:
-                        command_text = _sweep(wanted, arguments, without, sweeps=bool(found))
-                        sys.exit(int(show(command_text) > 0))
+                asks = any(argument.startswith("plan=") for argument in arguments)
+                cells_asked = (found or [compose(config_name, overrides)]) if asks else []
+                if show and cells_asked and cells_asked[0].plan:
+                    sys.exit(int(show(_sweep(cells_asked, arguments, without, sweeps=bool(found))) > 0))
                 cells.numbers = {cfg.run_dir: number for number, cfg in enumerate(found, start=1)}
                 _drop_dead_links(found)
                 _refuse_their_files(found)

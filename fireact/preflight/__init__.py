@@ -15,7 +15,7 @@ from fireact.download import WouldFetch
 from fireact.errors import ConfigError
 from fireact.preflight.check import Check
 from fireact.preflight.to_act import ACTING
-from fireact.preflight.to_tune import ON_THIS_MACHINE, TUNING
+from fireact.preflight.to_tune import AHEAD, ON_THIS_MACHINE, TUNING
 
 _passed: set[str] = set()  # the cases that this process found well
 
@@ -38,9 +38,12 @@ class Problem:
     fatal: bool = True
 
 
-def tuning(cfg: Config, here: bool = True) -> Job:
-    """What a composed ``train.py`` configuration needs for its tuning; ``here`` if this is the machine for it."""
-    return Job(cfg.run_dir, cfg, (*(ON_THIS_MACHINE if here else ()), *TUNING))
+def tuning(cfg: Config, here: bool = True, ahead: bool = True) -> Job:
+    """What a composed ``train.py`` configuration needs for its tuning; ``here`` if this is the machine for it.
+
+    ``ahead`` also looks whether its trajectories make rows, which takes a tokenizer and a second or two.
+    """
+    return Job(cfg.run_dir, cfg, (*(ON_THIS_MACHINE if here else ()), *TUNING, *(AHEAD if ahead else ())))
 
 
 def acting(cfg: Config, folder: str | None = None) -> Job:
