@@ -25,6 +25,7 @@ FORMAT = 1  # of the folders themselves; a marker says with which one its folder
 FAILED = "failed.txt"  # the sentence in which the last attempt ended
 _LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
 _METRICS = "metrics.json"
+_LOGS = {f"{script}.log" for script in ("train", "evaluate", "generate")}
 _SCRATCH = re.compile(r"\.lock|.*\.log")  # empty, they are all that an attempt leaves which ended before it began
 
 
@@ -108,6 +109,13 @@ def is_ours(folder: str | Path, kind: Kind = RUN) -> bool:
         StorageError: a newer version has made it.
     """
     return _marked(Path(folder), kind) or _of_first_edition(Path(folder), kind)
+
+
+def is_own_log(path: Path) -> bool:
+    """Whether a file is Hydra's log of a script of ours, or a log without a word; any other may be the user's."""
+    return path.is_file() and not path.is_symlink() and (
+        path.name in _LOGS or path.suffix == ".log" and path.stat().st_size == 0
+    )
 
 
 def is_own_link(path: str | Path) -> bool:

@@ -63,7 +63,6 @@ IGNORED = (
     "trainer.log_every_n_steps",
     "tuned",  # a place; what is in it counts, and whoever opens the run adds its digest
 )
-_LOGS = {f"{script}.log" for script in ("train", "evaluate", "generate")}
 _ABSENT = "absent"
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
@@ -162,12 +161,7 @@ def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
 
 def _is_work(path: Path) -> bool:
     """Whether a file of a run folder is more than what an attempt of ours leaves that ended before its work began."""
-    return path.is_symlink() or not _is_own_log(path) and path.name not in (RUN.marker, FAILED)
-
-
-def _is_own_log(path: Path) -> bool:
-    """Hydra's log of a script of ours, or a log that nobody has written to; any other may be the user's."""
-    return path.name in _LOGS or path.suffix == ".log" and path.is_file() and path.stat().st_size == 0
+    return path.is_symlink() or not folders.is_own_log(path) and path.name not in (RUN.marker, FAILED)
 
 
 def _is_begun(path: Path) -> bool:
@@ -179,7 +173,7 @@ def _is_begun(path: Path) -> bool:
 def _make_way(folder: Path) -> bool:
     """Remove a folder that holds no work; False where another process begins to work there meanwhile."""
     if folder.exists():
-        for path in [*filter(_is_own_log, folder.iterdir()), folder / FAILED, folder / RUN.marker]:
+        for path in [*filter(folders.is_own_log, folder.iterdir()), folder / FAILED, folder / RUN.marker]:
             path.unlink(missing_ok=True)
         try:
             folder.rmdir()

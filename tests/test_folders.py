@@ -12,6 +12,7 @@ import yaml
 
 from fireact import folders, runs, sweep
 from fireact.app.command import Sweep
+from fireact.app.leaving_out import forget
 from fireact.errors import StorageError
 from fireact.folders import GRID, RUN
 
@@ -226,3 +227,15 @@ def test_a_sweep_ends_in_no_folder_of_somebody_else_s(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="is no grid folder of ours, so nothing in it was touched; move it away, or"):
         sweep.table_of(lambda cells: iter(()))(Sweep("e", tmp_path, "c", []))
     assert everything(tmp_path) == before
+
+
+@pytest.mark.parametrize("theirs", ["slurm-12.log", "predictions.jsonl"])
+def test_a_cell_that_is_left_out_takes_nobody_s_files_with_it(tmp_path: Path, theirs: str) -> None:
+    (tmp_path / "cell").mkdir()
+    (tmp_path / "cell" / "train.log").write_text("a line\n")
+    (tmp_path / "cell" / theirs).write_text("precious")
+    forget(tmp_path / "cell")
+    assert sorted(path.name for path in (tmp_path / "cell").iterdir()) == sorted(["train.log", theirs])
+    (tmp_path / "cell" / theirs).unlink()
+    forget(tmp_path / "cell")
+    assert not (tmp_path / "cell").exists()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from omegaconf import DictConfig
 
+from fireact import folders
 from fireact.app.checking import build
 from fireact.errors import ConfigError
 
@@ -36,10 +36,13 @@ def left_out(cells: Sequence[DictConfig], arguments: Sequence[str]) -> tuple[lis
 
 
 def forget(folder: Path) -> None:
-    """Remove what Hydra makes for a cell that is left out: a folder with nothing but a log."""
+    """Remove what Hydra makes for a cell that is left out: a folder with nothing but its own log."""
     with suppress(OSError):
-        if all(path.suffix == ".log" for path in folder.iterdir()):
-            shutil.rmtree(folder)
+        logs = list(folder.iterdir())
+        if all(map(folders.is_own_log, logs)):
+            for log in logs:
+                log.unlink()
+            folder.rmdir()
 
 
 def _axes(arguments: Sequence[str]) -> set[str]:
