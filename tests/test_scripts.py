@@ -186,6 +186,7 @@ def test_one_tuning_under_two_names_is_paid_for_once(sweep, tmp_path):
     assert not fits["targets"].is_symlink()
 
 
+@pytest.mark.slow
 def test_other_trajectories_under_the_same_name_are_not_taken_for_what_was_learnt(sweep, tmp_path):
     assert sweep("size.n=4", "-m").returncode == 0
     path = tmp_path / "teacher" / "trajectories.jsonl"
@@ -204,6 +205,7 @@ def test_what_cells_would_act_out_is_composed_before_the_first_of_them(sweep, tm
     assert "train loss" not in done.stdout and not (tmp_path / "runs" / "train").exists()
 
 
+@pytest.mark.slow
 def test_prompting_alone_is_shown_on_a_dashboard_too(sweep, tmp_path):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     done = sweep("adapter=none", "act.prompted=[io,react]", "logger=wandb", "logger.offline=true", "-m")
@@ -214,6 +216,7 @@ def test_prompting_alone_is_shown_on_a_dashboard_too(sweep, tmp_path):
     assert (run.summary["em"], run.summary[second], run.config["seed"]) == (0.0, 0.0, 0)
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_dashboard(sweep, tmp_path):
     pytest.importorskip("wandb", reason="the extra wandb is not installed")
     done = sweep("size.n=4", "logger=wandb", "logger.offline=true", "-m")

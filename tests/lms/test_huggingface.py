@@ -201,6 +201,7 @@ def test_attention_over_two_parts_is_attention_over_the_whole():
     torch.testing.assert_close(split, whole, rtol=1e-6, atol=1e-7)  # its sums are kept in float32
 
 
+@pytest.mark.slow
 def test_dialogues_keep_their_tokens_between_rounds(smollm2):
     """With the real backbone: batched and single dialogues say the same, and turns that ended cleanly keep ids."""
     few_shot = "Answer with Thought and Action lines.\n\n" + "\n\n".join(
