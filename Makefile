@@ -49,5 +49,5 @@ $(VENV)/.installed: requirements.lock
 	@touch $@
 
 $(BACKBONE): $(VENV)/.installed
-	$(RUN) -m fireact.backbone
+	$(RUN) -m fireact.models.backbone
 	@mkdir -p $(@D) && touch $@

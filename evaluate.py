@@ -6,11 +6,12 @@ python evaluate.py method=fireact tuned=RUN/adapter   the tuned one, without
 
 from __future__ import annotations
 
-from fireact import app, planning, sweep
+from fireact import cli
+from fireact.runs import planning, sweep
 
 
-@app.main("evaluate", sweep.table_of(sweep.acted), planning.show)
-def evaluate(cfg: app.Config) -> float:
+@cli.main("evaluate", sweep.table_of(sweep.acted), planning.show)
+def evaluate(cfg: cli.Config) -> float:
     """Act, score and write; returns the task's own score, a fraction: exact match, or accuracy where that is it."""
     return float(sweep.evaluate(cfg)["accuracy"])
 

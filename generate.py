@@ -6,13 +6,14 @@ python generate.py method=react,cot,reflexion -m       one run folder per method
 
 from __future__ import annotations
 
-from fireact import app, planning, sweep
+from fireact import cli
+from fireact.runs import planning, sweep
 
 
-@app.main("generate", sweep.checked_only, planning.show)
-def generate(cfg: app.Config) -> float:
+@cli.main("generate", sweep.checked_only, planning.show)
+def generate(cfg: cli.Config) -> float:
     """Act, select and write; returns the number of trajectories kept."""
-    from fireact import acting
+    from fireact.runs import acting
 
     sweep.check(cfg)
     return float(acting.collect(cfg))

@@ -9,31 +9,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from fireact import app, planning, runs, sweep
-from fireact.dashboard import opened
+from fireact import cli
 from fireact.errors import DataError
+from fireact.runs import planning, run_folders, sweep
+from fireact.runs.dashboard import opened
+from fireact.runs.result_keys import result_keys
+from fireact.trajectories.storage.writing import digests
 
 
-@app.main("train", sweep.table_of(sweep.tuned_and_acted), planning.show)
-def train(cfg: app.Config) -> float:
+@cli.main("train", sweep.table_of(sweep.tuned_and_acted), planning.show)
+def train(cfg: cli.Config) -> float:
     """Collect what is missing, tune, write and, in a sweep, act; returns the validation or training loss, or score."""
-    if runs.is_first_rank():
+    if run_folders.is_first_rank():
         sweep.check(cfg)
     if cfg.adapter.name == "none":
         return prompt(cfg)
-    files = runs.digests(runs.shaping(app.resolved(cfg.data)))
-    shape = {**app.resolved(cfg), **({"data_sha256": files} if files else {})}
-    if not runs.is_first_rank():  # it only helps the first one with the fit
-        tune(cfg, runs.open(cfg.run_dir, shape), None)
+    files = digests(result_keys(cli.resolved(cfg.data)))
+    shape = {**cli.resolved(cfg), **({"data_sha256": files} if files else {})}
+    if not run_folders.is_first_rank():  # it only helps the first one with the fit
+        tune(cfg, run_folders.open(cfg.run_dir, shape), None)
         return 0.0
-    runs.adopt(cfg.run_dir, shape)
-    with runs.locked(cfg.run_dir):
-        run = runs.open(cfg.run_dir, shape)
-        logger = app.build(cfg.get("logger"))
+    run_folders.adopt(cfg.run_dir, shape)
+    with run_folders.locked(cfg.run_dir):
+        run = run_folders.open(cfg.run_dir, shape)
+        logger = cli.build(cfg.get("logger"))
         # What is finished is not opened again: a dashboard would gain a run that says nothing.
-        shown = run.state != runs.State.FINISHED or (cfg.then_act and sweep.unfinished(cfg))
-        with opened(logger if shown else None, app.resolved(cfg), "train") as dashboard:
-            if run.state == runs.State.FINISHED:
+        shown = run.state != run_folders.State.FINISHED or (cfg.then_act and sweep.unfinished(cfg))
+        with opened(logger if shown else None, cli.resolved(cfg), "train") as dashboard:
+            if run.state == run_folders.State.FINISHED:
                 print(f"{run.folder} is finished already; nothing to do")
             else:
                 run.finish(tune(cfg, run, logger))
@@ -46,31 +49,31 @@ def train(cfg: app.Config) -> float:
     return float(run.metrics["train_loss"] if loss is None else loss)
 
 
-def prompt(cfg: app.Config) -> float:
+def prompt(cfg: cli.Config) -> float:
     """Let the untuned backbone act, where there is nothing to tune; returns the score."""
-    logger = app.build(cfg.get("logger")) if sweep.unfinished(cfg) else None
-    with opened(logger, app.resolved(cfg), "train") as dashboard:
+    logger = cli.build(cfg.get("logger")) if sweep.unfinished(cfg) else None
+    with opened(logger, cli.resolved(cfg), "train") as dashboard:
         return sweep.act(cfg, dashboard)
 
 
-def say(run: runs.Run) -> None:
+def say(run: run_folders.Run) -> None:
     """How the tuning went, in a line."""
     loss, steps, rate = (run.metrics[key] for key in ("train_loss", "steps", "tokens_per_s"))
     print(f"train loss {loss:.3f} after {steps} optimizer steps, {rate:.0f} tokens/s")
 
 
-def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
+def tune(cfg: cli.Config, run: run_folders.Run, logger: Any) -> dict[str, Any]:
     """Fit the adapter; the backbone is looked for first, since nothing else is worth doing without it."""
-    from fireact.acting import collect
-    from fireact.data.module import TrajectoryModule
-    from fireact.data.rows import RowMaker
+    from fireact.runs.acting import collect
+    from fireact.training.datamodule import TrajectoryModule
     from fireact.training.fit import fit
+    from fireact.training.rows import RowMaker
 
-    backbone, adapter, mix = app.build(cfg.backbone), app.build(cfg.adapter), app.build(cfg.data)
-    optim, tokenizer = app.build(cfg.optim), backbone.tokenizer()
+    backbone, adapter, mix = cli.build(cfg.backbone), cli.build(cfg.adapter), cli.build(cfg.data)
+    optim, tokenizer = cli.build(cfg.optim), backbone.tokenizer()
     adapter.check(backbone)
     for source in mix.missing():
-        collect(app.compose("generate", source.generate))
+        collect(cli.compose("generate", source.generate))
     trajectories = mix.load()
     maker = RowMaker(backbone.text_format(tokenizer), tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long)
     rows, misfits = maker.rows(trajectories)
@@ -84,7 +87,7 @@ def tune(cfg: app.Config, run: runs.Run, logger: Any) -> dict[str, Any]:
         rows, tokenizer, optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed
     )
     results = fit(
-        backbone, adapter, module, optim, app.build(cfg.trainer), run.folder,
+        backbone, adapter, module, optim, cli.build(cfg.trainer), run.folder,
         [logger] if logger else [], cfg.seed, cfg.early_stop, cfg.save_every,
     )
     return {**results, "data": counts, "seed": cfg.seed}

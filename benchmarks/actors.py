@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from benchmarks.turns import Facts, Seat
-from fireact import app
+from fireact import cli
+from fireact.agent.rollout import Rollout
 from fireact.lms.huggingface import HuggingFace, room
 from fireact.lms.huggingface.engine import Request
-from fireact.records import Question, Trajectory
-from fireact.render import STOP
-from fireact.rollout import Rollout
+from fireact.trajectories.dialogue import STOP
+from fireact.trajectories.records import Question, Trajectory
 
 
 class OneAtATime(HuggingFace):
@@ -42,9 +42,9 @@ def cache_bytes(lm: HuggingFace) -> int:
     return sum(tensor.nbytes for tensor in (*cache._keys, *cache._values, *shared))
 
 
-def act(lm: HuggingFace, cfg: app.Config, questions: list[Question]) -> list[Trajectory]:
+def act(lm: HuggingFace, cfg: cli.Config, questions: list[Question]) -> list[Trajectory]:
     """All questions acted out, in the order in which they finish."""
-    rollout = Rollout(app.build(cfg.method), lm, app.build(cfg.search), app.build(cfg.task).score, {})
+    rollout = Rollout(cli.build(cfg.method), lm, cli.build(cfg.search), cli.build(cfg.task).score, {})
 
     async def run() -> list[Trajectory]:
         trajectories = [trajectory async for trajectory in rollout.run(questions)]
@@ -61,8 +61,8 @@ def said(trajectory: Trajectory) -> Facts:
 
 def main(name: str, *overrides: str) -> None:
     baseline = [f"lm._target_={__name__}.OneAtATime"] if name == "theirs" else []
-    seat, cfg = Seat(), app.compose("evaluate", [*overrides, *baseline])
-    lm, questions = app.build(cfg.lm), app.build(cfg.task).questions()
+    seat, cfg = Seat(), cli.compose("evaluate", [*overrides, *baseline])
+    lm, questions = cli.build(cfg.lm), cli.build(cfg.task).questions()
     seat.ready()
     trajectories = act(lm, cfg, questions)
     texts = {id: words for trajectory in trajectories for id, words in said(trajectory).items()}

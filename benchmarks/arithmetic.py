@@ -13,8 +13,8 @@ from peft.tuners.lora import LoraLayer
 from torch import nn
 from torch.nn import functional as F
 
-from fireact.backbone.weights import device
-from fireact.data.rows import Row
+from fireact.models.weights import device
+from fireact.training.rows import Row
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,7 @@ def weights(scale: Scale, folder: Path, steps: int) -> Facts:
 
 
 def rows(scale: Scale, count: int) -> list[Any]:
-    from fireact.data.rows import Row
+    from fireact.training.rows import Row
 
     generator = torch.Generator().manual_seed(0)
     lengths = torch.randn(count, generator=generator).mul(0.38).add(5.4).exp().clamp(100, 500).int().tolist()
@@ -92,11 +92,11 @@ def rows(scale: Scale, count: int) -> list[Any]:
 
 
 def config(folder: Path, *overrides: str) -> Any:
-    from fireact import app
+    from fireact import cli
 
     place = [f"backbone.path={folder}/model", f"run_dir={folder}/run", f"trainer={_trainer()}", "packing=true",
              "optim.warmup_steps=0"]
-    return app.compose("train", ["backbone=llama2_7b", "data=hotpotqa", *place, *overrides])
+    return cli.compose("train", ["backbone=llama2_7b", "data=hotpotqa", *place, *overrides])
 
 
 def lora(scale: Scale, folder: Path, steps: int) -> Facts:
@@ -124,8 +124,8 @@ def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
     from lightning.pytorch.callbacks import Callback
 
     from benchmarks.arithmetic import arithmetic, matrix_rate
-    from fireact import app
-    from fireact.data.module import TrajectoryModule
+    from fireact import cli
+    from fireact.training.datamodule import TrajectoryModule
     from fireact.training.fit import fit
 
     rates: list[float] = []
@@ -135,13 +135,13 @@ def _tune(scale: Scale, steps: int, out: Path, pack: int, cfg: Any) -> Facts:
             rates.append(tuner.metrics["tokens_per_s"])
 
     def trainer(callbacks: list[Any], **options: Any) -> lightning.Trainer:
-        made: lightning.Trainer = app.build(cfg.trainer)(callbacks=[*callbacks, Rates()], **options)
+        made: lightning.Trainer = cli.build(cfg.trainer)(callbacks=[*callbacks, Rates()], **options)
         return made
 
-    backbone, adapter = app.build(cfg.backbone), app.build(cfg.adapter)
+    backbone, adapter = cli.build(cfg.backbone), cli.build(cfg.adapter)
     drawn = rows(scale, STEP * steps)
     data = TrajectoryModule(drawn, backbone.tokenizer(), STEP, pack, packing=True)
-    optim = replace(app.build(cfg.optim), max_steps=steps)
+    optim = replace(cli.build(cfg.optim), max_steps=steps)
     shutil.rmtree(out, ignore_errors=True)  # of a run that was cut off: it would be resumed, and its steps not timed
     results = fit(backbone, adapter, data, optim, trainer, out)
     model = adapter.apply(backbone)
@@ -154,7 +154,7 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
     from transformers import DataCollatorForSeq2Seq, Trainer, TrainingArguments
 
     from benchmarks.trainers import CUT_OFF, Bout, Count, TrainerTurns
-    from fireact import app
+    from fireact import cli
 
     class Times:
         """Only takes the time."""
@@ -172,7 +172,7 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
     cfg, times = config(folder, "adapter=qlora", "adapter.quantization=int8"), Times()
     drawn = rows(scale, PAPERS_STEP * steps)
     bout = Bout(cfg, folder / "paper", PAPERS_STEP, steps, drawn, times, Count())
-    model, tokenizer = bout.model(), app.build(cfg.backbone).tokenizer()
+    model, tokenizer = bout.model(), cli.build(cfg.backbone).tokenizer()
     examples = [{**e, "attention_mask": [1] * len(e["input_ids"])} for e in bout.examples(True, CUT_OFF)]
     arguments = TrainingArguments(
         output_dir=str(bout.out), per_device_train_batch_size=8, gradient_accumulation_steps=2, max_steps=steps,
@@ -186,22 +186,22 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
 
 def acting(scale: Scale, folder: Path, steps: int) -> Facts:
     from benchmarks.dialogues import one_at_a_time, questions_per_s
-    from fireact import app
-    from fireact.backbone.weights import load_for_acting
+    from fireact import cli
+    from fireact.models.weights import load_for_acting
 
-    model = load_for_acting(app.build(config(folder).backbone), str(folder / "lora" / "adapter"))
+    model = load_for_acting(cli.build(config(folder).backbone), str(folder / "lora" / "adapter"))
     curve = {batch: questions_per_s(model, batch, max(4, 2 * batch), scale.shared) for batch in scale.batches}
     return {"alone": one_at_a_time(model, 2, scale.shared), "curve": curve, "memory": _peak()}
 
 
 @torch.inference_mode()
 def parity(scale: Scale, folder: Path, steps: int) -> Facts:
-    from fireact import app
+    from fireact import cli
 
-    backbone, ids = app.build(config(folder).backbone), rows(scale, 1)[0].ids.long()[None].to(_device())
+    backbone, ids = cli.build(config(folder).backbone), rows(scale, 1)[0].ids.long()[None].to(_device())
 
     def logits(backbone: Any, kind: str, merge: bool) -> torch.Tensor:
-        from fireact.backbone.weights import load_for_acting
+        from fireact.models.weights import load_for_acting
 
         model = load_for_acting(backbone, str(folder / kind / "adapter"), merge)
         return model(input_ids=ids).logits.float().cpu()

@@ -19,13 +19,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fireact.journal import Journal  # noqa: E402
-from fireact.journaled import JournaledModel, JournaledSearch  # noqa: E402
+from fireact.agent.fireact import FireAct  # noqa: E402
+from fireact.agent.rollout import Rollout, act_out  # noqa: E402
+from fireact.journal.journaled import JournaledModel, JournaledSearch  # noqa: E402
+from fireact.journal.store import Journal  # noqa: E402
 from fireact.lms.base import Completion  # noqa: E402
-from fireact.methods.fireact import FireAct  # noqa: E402
-from fireact.records import Question, Score, Trajectory  # noqa: E402
-from fireact.render import Dialogue  # noqa: E402
-from fireact.rollout import Rollout, act_out  # noqa: E402
+from fireact.trajectories.dialogue import Dialogue  # noqa: E402
+from fireact.trajectories.records import Question, Score, Trajectory  # noqa: E402
 
 ROUNDS = 3
 

@@ -11,9 +11,9 @@ import itertools
 import sys
 from collections import Counter
 
-from fireact.acting import collect
-from fireact.app import build, compose
+from fireact.cli import build, compose
 from fireact.errors import FireActError
+from fireact.runs.acting import collect
 
 METHODS = "react,reflexion,react_cot,react_reflexion,react_cot_reflexion"
 AXES = {"data": "hotpotqa,mixed", "method": METHODS, "size": "all"}

@@ -13,7 +13,7 @@ import time
 from multiprocessing.connection import Connection
 
 from fireact.lms.openai import OpenAI
-from fireact.render import Dialogue
+from fireact.trajectories.dialogue import Dialogue
 
 SECONDS = 0.2
 USAGE = {"prompt_tokens": 400, "completion_tokens": 20}

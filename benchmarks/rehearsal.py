@@ -153,7 +153,7 @@ def tiny_llama(folder: Path, cache: Path) -> Path:
     from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
     from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-    from fireact.download import fetch
+    from fireact.trajectories.storage.download import fetch
 
     if (folder / "config.json").exists():
         return folder

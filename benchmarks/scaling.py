@@ -62,12 +62,12 @@ def fit(size: int, folder: Path) -> Facts:
     import torch
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
-    from fireact.backbone import Adapter, Backbone
-    from fireact.backbone.weights import prepare_embedded
-    from fireact.data.module import TrajectoryModule
-    from fireact.data.rows import Row
+    from fireact.models.backbone import Adapter, Backbone
+    from fireact.models.weights import prepare_embedded
+    from fireact.training.datamodule import TrajectoryModule
     from fireact.training.fit import fit as tune
     from fireact.training.optim import Optim
+    from fireact.training.rows import Row
 
     embedded = prepare_embedded(Path(".cache/backbones/smollm2_135m"))
     tokenizer = AutoTokenizer.from_pretrained(embedded)
@@ -90,8 +90,8 @@ def evaluation(size: int, folder: Path) -> Facts:
 
 
 def reading(size: int, folder: Path) -> Facts:
-    from fireact.data.files import read
     from fireact.reporting.statistics import summarize
+    from fireact.trajectories.files import read
 
     _act_out_elsewhere(size, folder / "predictions.jsonl")
     return _timed(lambda: summarize(read(folder / "predictions.jsonl", Counter())))
@@ -110,8 +110,8 @@ def report(size: int, folder: Path) -> Facts:
 
 
 def search(size: int, folder: Path) -> Facts:
-    from fireact.search.bm25 import BM25
-    from fireact.search.postings import Postings
+    from fireact.tools.bm25 import BM25
+    from fireact.tools.postings import Postings
 
     corpus, chance = folder / "corpus.jsonl", np.random.default_rng(0)
     with corpus.open("w") as file:
@@ -141,7 +141,7 @@ def search(size: int, folder: Path) -> Facts:
 
 
 def archive(size: int, folder: Path) -> Facts:
-    from fireact.search.shards import Archive, write_corpus
+    from fireact.tools.shards import Archive, write_corpus
 
     chance, path = np.random.default_rng(0), folder / "abstracts.tar.bz2"
     with tarfile.open(path, "w:bz2") as tar:
@@ -164,7 +164,7 @@ def _record(chance: np.random.Generator) -> Facts:
 
 def build_index(corpus: Path, folder: Path) -> int:
     """Make an index; the most memory that this took which is no mapped file, in bytes."""
-    from fireact.search.bm25 import BM25
+    from fireact.tools.bm25 import BM25
 
     held, over = [0], threading.Event()
 
@@ -196,11 +196,11 @@ def _anonymous_bytes() -> int:
 
 def _act_out(size: int, path: Path) -> Facts:
     from benchmarks.loop import InstantModel, InstantSearch
-    from fireact.data.files import read
-    from fireact.methods.fireact import FireAct
-    from fireact.records import Question, Score
+    from fireact.agent.fireact import FireAct
+    from fireact.agent.rollout import Rollout, act_out
     from fireact.reporting.statistics import summarize
-    from fireact.rollout import Rollout, act_out
+    from fireact.trajectories.files import read
+    from fireact.trajectories.records import Question, Score
 
     questions = [Question(f"q{i}", f"Who wrote book {i} of this library?", "Y", "loop", "dev") for i in range(size)]
     rollout = Rollout(FireAct("fireact", None), InstantModel(), InstantSearch(), lambda *_: Score(1.0, 1.0, True), {})

@@ -25,12 +25,12 @@ from transformers import Trainer, TrainerCallback, TrainingArguments, set_seed
 
 from benchmarks.arithmetic import arithmetic, matrix_rate
 from benchmarks.turns import Facts, Seat
-from fireact import app
-from fireact.backbone.weights import trainable_parameters
-from fireact.data.batches import IGNORED, MicroBatch, StepBatches
-from fireact.data.module import TrajectoryModule
-from fireact.data.rows import Row, RowMaker
+from fireact import cli
+from fireact.models.weights import trainable_parameters
+from fireact.training.batches import IGNORED, MicroBatch, StepBatches
+from fireact.training.datamodule import TrajectoryModule
 from fireact.training.fit import fit
+from fireact.training.rows import Row, RowMaker
 
 CUT_OFF = 512  # tokens of a row in the paper's released recipe
 
@@ -68,7 +68,7 @@ class Turns(Protocol):
 class Bout:
     """What every contender is given."""
 
-    cfg: app.Config
+    cfg: cli.Config
     out: Path
     batch: int
     steps: int
@@ -79,7 +79,7 @@ class Bout:
     def model(self) -> nn.Module:
         """The backbone under the adapter, with the first weights that ``fit`` draws."""
         set_seed(self.cfg.seed)
-        model = app.build(self.cfg.adapter).apply(app.build(self.cfg.backbone)).train()
+        model = cli.build(self.cfg.adapter).apply(cli.build(self.cfg.backbone)).train()
         self.count.watch(model)
         return model
 
@@ -113,22 +113,22 @@ class LightningTurns(Callback):
 def ours(bout: Bout) -> None:
     """Just what train.py does after it has made its rows."""
     cfg = bout.cfg
-    backbone = app.build(cfg.backbone)
+    backbone = cli.build(cfg.backbone)
     data = TrajectoryModule(
         bout.rows, backbone.tokenizer(), bout.batch, cfg.micro_batch_tokens, 0, cfg.packing, cfg.seed
     )
 
     def trainer(callbacks: list[Callback], **options: Any) -> lightning.Trainer:
-        made: lightning.Trainer = app.build(cfg.trainer)(callbacks=[*callbacks, LightningTurns(bout)], **options)
+        made: lightning.Trainer = cli.build(cfg.trainer)(callbacks=[*callbacks, LightningTurns(bout)], **options)
         return made
 
-    fit(backbone, app.build(cfg.adapter), data, app.build(cfg.optim), trainer, bout.out, [app.build(cfg.logger)],
+    fit(backbone, cli.build(cfg.adapter), data, cli.build(cfg.optim), trainer, bout.out, [cli.build(cfg.logger)],
         cfg.seed, save_every=cfg.save_every)
 
 
 def plain(bout: Bout) -> None:
     """The textbook loop: rows padded to the longest of eight, logits everywhere, the mean over the step's targets."""
-    model, optim = bout.model(), app.build(bout.cfg.optim)
+    model, optim = bout.model(), cli.build(bout.cfg.optim)
     adamw = torch.optim.AdamW(trainable_parameters(model), weight_decay=optim.weight_decay)
     rows = bout.in_order()
     bout.seat.ready()
@@ -181,7 +181,7 @@ def paper(bout: Bout) -> None:
     step padded to its longest, logits everywhere."""
     from transformers import DataCollatorForSeq2Seq
 
-    tokenizer, model = app.build(bout.cfg.backbone).tokenizer(), bout.model()
+    tokenizer, model = cli.build(bout.cfg.backbone).tokenizer(), bout.model()
     collator = DataCollatorForSeq2Seq(tokenizer, model=None, pad_to_multiple_of=8)
     arguments = TrainingArguments(per_device_train_batch_size=bout.batch, **_arguments(bout))
     examples = [{**e, "attention_mask": [1] * len(e["input_ids"])} for e in bout.examples(True, CUT_OFF)]
@@ -206,7 +206,7 @@ def trl(bout: Bout, packing: bool = False, checkpointing: bool = True) -> None:
         gradient_accumulation_steps=max(1, round(tokens / 1024) if packing else bout.batch // at_once),
         **_arguments(bout),
     )
-    tokenizer = app.build(bout.cfg.backbone).tokenizer()
+    tokenizer = cli.build(bout.cfg.backbone).tokenizer()
     SFTTrainer(
         model, config, train_dataset=Dataset.from_list(examples), processing_class=tokenizer,
         callbacks=[TrainerTurns(bout)],
@@ -253,10 +253,10 @@ ADAPTERS = {
 def main(name: str, plan_path: str, out: str) -> None:
     seat, plan = Seat(), json.loads(Path(plan_path).read_text())
     overrides = [*plan["overrides"], f"run_dir={out}", f"optim.max_steps={plan['steps']}"]
-    cfg = app.compose("train", [*overrides, *ADAPTERS.get(name, ["adapter=lora"])])
-    tokenizer = app.build(cfg.backbone).tokenizer()
-    maker = RowMaker(app.build(cfg.backbone).text_format(tokenizer), tokenizer, "targets", cfg.max_length)
-    rows, _ = maker.rows(app.build(cfg.data).load())
+    cfg = cli.compose("train", [*overrides, *ADAPTERS.get(name, ["adapter=lora"])])
+    tokenizer = cli.build(cfg.backbone).tokenizer()
+    maker = RowMaker(cli.build(cfg.backbone).text_format(tokenizer), tokenizer, "targets", cfg.max_length)
+    rows, _ = maker.rows(cli.build(cfg.data).load())
     bout = Bout(cfg, Path(out), plan["batch"], plan["steps"], rows[: plan["rows"]], seat, Count())
     CONTENDERS[name](bout)
     seat.leave()

@@ -2,5 +2,8 @@
 
 import logging
 
+from fireact import moved
+
 # bitsandbytes warns at import of an optional CPU kernel (bfloat16, fetched from a hub) that FireAct never uses.
 logging.getLogger("bitsandbytes.backends.cpu.ops").setLevel(logging.ERROR)
+moved.follow()

@@ -1,6 +1,6 @@
 """Ranges that declarations share: what a value of the configuration may be, said once, where its key is declared.
 
-The annotations of a class's parameters are read by ``fireact.app`` before anything runs; so are those of a class that
+The annotations of a class's parameters are read by ``fireact.cli`` before anything runs; so are those of a class that
 is not ours, where these names may be used too. Not one of them lets NaN or an infinity through.
 """
 

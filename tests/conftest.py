@@ -68,7 +68,7 @@ def tiny_folder(tokenizer, tmp_path_factory):
 @pytest.fixture(scope="session")
 def tiny(tiny_folder):
     """``tiny_folder`` as a Backbone in chat format."""
-    from fireact.backbone import Backbone
+    from fireact.models.backbone import Backbone
 
     return Backbone("tiny", "fireact/tiny", path=str(tiny_folder), format="chat")
 
@@ -76,11 +76,11 @@ def tiny(tiny_folder):
 @pytest.fixture(scope="session")
 def smollm2():
     """The embedded backbone; skips where nobody has prepared it."""
-    from fireact.backbone import Backbone
+    from fireact.models.backbone import Backbone
 
     folder = ROOT / ".cache" / "backbones" / "smollm2_135m"
     if not folder.is_dir():
-        pytest.skip("the embedded backbone is not prepared; run: python -m fireact.backbone")
+        pytest.skip("the embedded backbone is not prepared; run: python -m fireact.models.backbone")
     return Backbone("smollm2_135m", "HuggingFaceTB/SmolLM2-135M-Instruct", path=str(folder), format="chat")
 
 

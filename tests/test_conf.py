@@ -13,8 +13,9 @@ import pytest
 import yaml
 from hydra.utils import get_object
 
-from fireact import app, sweep
-from fireact.app import composing, keys
+from fireact import cli
+from fireact.cli import composing, keys
+from fireact.runs import sweep
 
 SCRIPTS = ("train", "evaluate", "generate")
 # Where and how a run is watched is no axis; the folder still names them where they are overridden.
@@ -60,9 +61,9 @@ def _targets(node: Any, key: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 @pytest.mark.parametrize(("script", "group", "option"), CASES)
 def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, group: str, option: str) -> None:
-    cfg = app.compose(script, [f"{group}={option}", *ALONGSIDE.get(option, [])])
+    cfg = cli.compose(script, [f"{group}={option}", *ALONGSIDE.get(option, [])])
     assert option in Path(cfg.run_dir).name or option == _defaults(script)[group] or group in NAMELESS
-    for key, node in _targets(app.resolved(cfg)[group], group):
+    for key, node in _targets(cli.resolved(cfg)[group], group):
         arguments = {name: value for name, value in node.items() if name not in HYDRAS}
         signature = inspect.signature(get_object(node["_target_"]))
         bind = signature.bind_partial if node.get("_partial_") else signature.bind
@@ -75,12 +76,12 @@ def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_axis_stands_in_the_folder_s_name(script: str) -> None:
     axes = {group: option for group, option in _defaults(script).items() if group not in NO_AXIS}
-    name = Path(app.compose(script).run_dir).name
+    name = Path(cli.compose(script).run_dir).name
     assert name.split("-") == [*map(str, axes.values()), "seed0"]
 
 
 def test_the_call_users_start_from_composes_as_the_paper_s_recipe() -> None:
-    cfg = app.resolved(app.compose("train", ["backbone=llama2_7b", "data=mixed"]))
+    cfg = cli.resolved(cli.compose("train", ["backbone=llama2_7b", "data=mixed"]))
     assert cfg["backbone"]["hub"] == "meta-llama/Llama-2-7b-chat-hf"
     assert cfg["backbone"]["format"] == "alpaca"
     adapter = {key: cfg["adapter"][key] for key in ("r", "alpha", "dropout", "targets", "quantization")}
@@ -121,7 +122,7 @@ def test_the_evaluations_of_every_experiment_compose() -> None:
     asked = {evaluation.overrides for cfg in cells for evaluation in sweep.evaluations(cfg)}
     acting = {tuple(line for line in overrides if re.match("method=|task=|search=", line)) for overrides in asked}
     for overrides in acting:
-        assert "_target_" in app.compose("evaluate", overrides).method
+        assert "_target_" in cli.compose("evaluate", overrides).method
 
 
 def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:
@@ -137,7 +138,7 @@ def test_noise_wraps_the_plain_tool_before_it():
     search = "act.search=[serpapi,noise_none,bm25,noise_random]"
     (cell,) = composing.plan("train", ["-m", "data=hotpotqa", "act.prompted=[]", search])
     acted = sweep.evaluations(cell)
-    tools = [app.compose("evaluate", evaluation.overrides).search for evaluation in acted]
+    tools = [cli.compose("evaluate", evaluation.overrides).search for evaluation in acted]
     assert [tool._target_.rpartition(".")[2] for tool in tools] == ["SerpApi", "Noise", "BM25", "Noise"]
     assert [tools[at].tool._target_.rpartition(".")[2] for at in (1, 3)] == ["SerpApi", "BM25"]
     assert [evaluation.cell.run.name[:40] for evaluation in acted][3] == "fireact-hotpotqa-noise_random-n50"

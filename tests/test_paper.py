@@ -7,9 +7,10 @@ import math
 import pytest
 
 from benchmarks.rehearsal import PAGE, Promise, promises_of, settings_of
-from fireact import app, sweep
-from fireact.app import composing
-from fireact.app.leaving_out import left_out
+from fireact import cli
+from fireact.cli import composing
+from fireact.cli.leaving_out import left_out
+from fireact.runs import sweep
 
 PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 PROMISES = {promise.experiment: promise for promise in promises_of(PAGE_TEXT)}
@@ -22,7 +23,7 @@ def hydra():
 
 
 def test_every_experiment_has_its_command():
-    assert set(PROMISES) == {path.stem for path in (app.composing.keys.CONF / "experiment").glob("*.yaml")}
+    assert set(PROMISES) == {path.stem for path in (cli.composing.keys.CONF / "experiment").glob("*.yaml")}
 
 
 @pytest.mark.parametrize("promise", PROMISES.values(), ids=str)
@@ -30,7 +31,7 @@ def test_a_command_at_paper_scale_is_what_the_page_says(promise: Promise) -> Non
     arguments = promise.command[1:]
     cells, _ = left_out(composing.plan("train", arguments), arguments)
     tuned = [cfg for cfg in cells if cfg.adapter.name != "none"]
-    taken = [sum(app.build(cfg.data).wanted().values()) for cfg in tuned]
+    taken = [sum(cli.build(cfg.data).wanted().values()) for cfg in tuned]
     assert sorted(taken) == sorted(promise.trajectories)
     assert {cfg.optim.epochs for cfg in tuned} == set(promise.epochs)
     steps = [
@@ -46,8 +47,8 @@ def test_a_command_at_paper_scale_is_what_the_page_says(promise: Promise) -> Non
 @pytest.mark.parametrize("backbone", ["llama2_7b", "llama2_13b", "codellama_7b", "codellama_13b", "codellama_34b"])
 def test_the_settings_are_those_of_the_page(backbone: str) -> None:
     settings = settings_of(PAGE_TEXT)
-    tuning = app.resolved(app.compose("train", [f"backbone={backbone}", "data=hotpotqa"]))
-    acting = app.resolved(app.compose("evaluate", [f"backbone={backbone}", "task=hotpotqa", "method=fireact"]))
+    tuning = cli.resolved(cli.compose("train", [f"backbone={backbone}", "data=hotpotqa"]))
+    acting = cli.resolved(cli.compose("evaluate", [f"backbone={backbone}", "task=hotpotqa", "method=fireact"]))
     for key, value in settings.items():
         found = acting if key.split(".")[0] in ("method", "lm") else tuning
         for part in key.split("."):

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 import yaml
 
-from fireact import app
-from fireact.app import keys
+from fireact import cli
+from fireact.cli import keys
 
 SWEEP: dict[str, Any] = yaml.safe_load((keys.CONF / "wandb_sweep.yaml").read_text(encoding="utf-8"))
 
@@ -26,8 +26,8 @@ def test_what_an_agent_calls_composes(last):
     command = utils.create_sweep_command(list(SWEEP["command"]))
     given = utils.create_sweep_command_args(trial)["args_no_hyphens"]
     assert command[1:3] == ["python", "${program}"] and command[-1] == "${args_no_hyphens}"
-    cfg = app.compose("train", [*command[3:-1], *given])
-    assert cfg.logger._target_ == "fireact.dashboard.WandbRun"
+    cfg = cli.compose("train", [*command[3:-1], *given])
+    assert cfg.logger._target_ == "fireact.runs.dashboard.WandbRun"
     assert (cfg.optim.lr, cfg.adapter.r) == (ends["optim.lr"][-last], ends["adapter.r"][-last])
     assert cfg.val_fraction > 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from fireact.render import Dialogue
+from fireact.trajectories.dialogue import Dialogue
 
 
 @dataclass(frozen=True, slots=True)

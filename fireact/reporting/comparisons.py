@@ -8,11 +8,11 @@ from functools import cached_property
 
 import numpy as np
 
-from fireact.metrics import mean_ci95
 from fireact.reporting.layouts import Layout
 from fireact.reporting.matching import differing, reference_of, same_conditions
 from fireact.reporting.rows import Row
 from fireact.reporting.significance import paired_p_value
+from fireact.trajectories.metrics import mean_ci95
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from fireact.data.files import read
 from fireact.errors import DataError
-from fireact.records import Trajectory
+from fireact.trajectories.files import read
+from fireact.trajectories.records import Trajectory
 
 GRID = "grid.json"
 PREDICTIONS, METRICS = "predictions.jsonl", "metrics.json"

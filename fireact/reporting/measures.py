@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from fireact.records import ACCURACY, EM
+from fireact.trajectories.records import ACCURACY, EM
 
 _ACCURACY = "accuracy is the share that is right by the task's own rule, such as yes or no, or the letter of a choice."
 

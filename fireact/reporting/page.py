@@ -18,8 +18,8 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from fireact.errors import DataError, StorageError
-from fireact.records import Question, Trajectory
 from fireact.reporting.grid import Cell, Grid, name_of
+from fireact.trajectories.records import Question, Trajectory
 
 REPORT = "report.html"
 _ASSETS = Path(__file__).with_name("page")

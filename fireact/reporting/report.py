@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from fireact import folders
 from fireact.errors import DataError, FireActError, StorageError
 from fireact.reporting.figures import draw
 from fireact.reporting.grid import Grid, read_grid
 from fireact.reporting.page import write_page
 from fireact.reporting.results import results_of
 from fireact.reporting.tables import Table, table_of
+from fireact.trajectories.storage import folders
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

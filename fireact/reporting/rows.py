@@ -14,9 +14,9 @@ import yaml
 from numpy.typing import NDArray
 
 from fireact.errors import DataError
-from fireact.records import Ending, Question, Trajectory
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
 from fireact.reporting.measures import name_by
+from fireact.trajectories.records import Ending, Question, Trajectory
 
 SEED = "seed"
 SILENT = -1  # rounds where the model said nothing at all

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from fireact.metrics import mean_ci95, wilson_ci95
-from fireact.records import Ending, Trajectory
+from fireact.trajectories.metrics import mean_ci95, wilson_ci95
+from fireact.trajectories.records import Ending, Trajectory
 
 
 def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from fireact.download import Need, fetch, need
 from fireact.ranges import Text
-from fireact.records import Question
 from fireact.tasks.questions import QuestionFile
+from fireact.trajectories.records import Question
+from fireact.trajectories.storage.download import Need, fetch, need
 
 _FILE = "bamboogle/test.csv"
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Protocol
 
-from fireact.records import Document, Question, Score
+from fireact.trajectories.records import Document, Question, Score
 
 
 class Task(Protocol):

@@ -9,12 +9,12 @@ from pathlib import Path
 from string import ascii_uppercase
 from typing import Any, Literal
 
-from fireact import textfiles
 from fireact.errors import ConfigError, DataError, quoted
 from fireact.ranges import Text, Texts
-from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, matches, starts
-from fireact.textfiles import printable
+from fireact.trajectories.records import Document, Question
+from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.reading import printable
 
 SCORINGS = {"em": matches, "yesno": starts, "letter": starts}
 _YES_NO = {"yes": "yes", "true": "yes", "no": "no", "false": "no"}
@@ -135,16 +135,16 @@ def rows(path: Path, key: str) -> Iterator[tuple[str, Row]]:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, Row]]:
-    for number, line in textfiles.lines(path):
+    for number, line in reading.lines(path):
         # a number is kept as it is written: an answer 1.50 is no 1.5
-        row = textfiles.loads(line, f"{path}, line {number}", "an object", parse_float=str)
+        row = reading.loads(line, f"{path}, line {number}", "an object", parse_float=str)
         if not isinstance(row, dict):
             raise DataError(f"{path}, line {number}: expected a JSON object, found {type(row).__name__}")
         yield number, row
 
 
 def _table(path: Path) -> Iterator[tuple[int, Row]]:
-    table = csv.DictReader(io.StringIO(textfiles.decoded(path.read_bytes(), str(path)), newline=""), strict=True)
+    table = csv.DictReader(io.StringIO(reading.decoded(path.read_bytes(), str(path)), newline=""), strict=True)
     try:
         headings = table.fieldnames or []
         if len(set(headings)) < len(headings):

@@ -12,12 +12,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from fireact.download import Need, fetch, need, sha256_of
 from fireact.errors import ConfigError, DataError
 from fireact.ranges import Text
-from fireact.records import Document, Question
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
+from fireact.trajectories.records import Document, Question
+from fireact.trajectories.storage.download import Need, fetch, need, sha256_of
 
 _PAPER_SEED, _PAPER_QUESTIONS = 233, 500
 _SETS = ("paper", "dev", "train", "distractor300")

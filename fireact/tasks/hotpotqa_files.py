@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from fireact.errors import DataError
-from fireact.records import Document
+from fireact.trajectories.records import Document
 
 _FIELDS = ("question", "answer", "type")
 _DISTRACTOR = "needs a file of HotpotQA's distractor setting (hotpot_dev_distractor_v1.json, or the hub's parquet)"

@@ -11,11 +11,11 @@ import difflib
 from collections.abc import Iterator
 from typing import Any, Literal
 
-from fireact.download import Need, fetch, names, need
 from fireact.errors import ConfigError
 from fireact.ranges import Text, Texts
-from fireact.records import Question
 from fireact.tasks.questions import QuestionFile, starts
+from fireact.trajectories.records import Question
+from fireact.trajectories.storage.download import Need, fetch, names, need
 
 SPLITS = ("dev", "val", "test")
 

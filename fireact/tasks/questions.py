@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterable
 from random import Random
 from typing import ClassVar, Literal
 
-from fireact.download import Need
 from fireact.errors import ConfigError
-from fireact.metrics import exact_match, f1_score
 from fireact.ranges import Count, Seed, Text
-from fireact.records import ACCURACY, EM, Document, Question, Score
+from fireact.trajectories.metrics import exact_match, f1_score
+from fireact.trajectories.records import ACCURACY, EM, Document, Question, Score
+from fireact.trajectories.storage.download import Need
 
 Rule = Callable[[str, str], bool]  # (predicted, gold) → right
 

@@ -9,11 +9,11 @@ import json
 from collections.abc import Iterable
 from typing import Any, Literal
 
-from fireact.download import Need, fetch, need
 from fireact.errors import ConfigError
 from fireact.ranges import Text
-from fireact.records import Document, Question
 from fireact.tasks.questions import QuestionFile, starts
+from fireact.trajectories.records import Document, Question
+from fireact.trajectories.storage.download import Need, fetch, need
 
 _FILES = {"dev": "strategyqa_dev.json", "train": "strategyqa_train_filtered.json"}
 

@@ -11,8 +11,8 @@ from typing import Any
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from fireact import folders
 from fireact.errors import StorageError
+from fireact.trajectories.storage.writing import replace
 
 COLUMNS = ("step", "epoch", "loss", "val_loss", "lr", "grad_norm", "tokens_per_s")
 
@@ -61,5 +61,5 @@ class MetricsCSV(Logger):
                     raise StorageError(f"{self._path} is no log of a tuning; name another file as logger.path")
                 writer.writerows(row for row in reader if int(row["step"]) < before)
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        folders.replace(self._path, [text.getvalue()])
+        replace(self._path, [text.getvalue()])
         self._opened = True

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from lightning.pytorch.loggers import Logger
 from lightning.pytorch.utilities import rank_zero_only
 
-from fireact.dashboard import Dashboard
+
+class MetricSink(Protocol):
+    """What measurements are told to, such as a dashboard."""
+
+    def log(self, metrics: Mapping[str, float], step: int) -> None:
+        """What was measured at an optimizer step."""
 
 
 class DashboardLogger(Logger):
@@ -15,7 +21,7 @@ class DashboardLogger(Logger):
 
     name, version = "dashboard", ""
 
-    def __init__(self, dashboard: Dashboard) -> None:
+    def __init__(self, dashboard: MetricSink) -> None:
         self._dashboard = dashboard
 
     def log_hyperparams(self, *args: Any, **kwargs: Any) -> None:

@@ -19,19 +19,18 @@ from safetensors import SafetensorError
 from torch.distributed.fsdp import FSDPModule
 from transformers import set_seed
 
-from fireact import folders
-from fireact.backbone import Adapter, Backbone
-from fireact.backbone.weights import computing_on, device
-from fireact.dashboard import Dashboard
-from fireact.data.batches import MicroBatch
-from fireact.data.module import TrajectoryModule
 from fireact.errors import ConfigError, StorageError
+from fireact.models.backbone import Adapter, Backbone
+from fireact.models.weights import computing_on, device
+from fireact.training.batches import MicroBatch
 from fireact.training.checkpoint import Checkpointer, Stopped, StopRequest, load_weights
 from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, remove_unfinished, write_safely
-from fireact.training.dashboard_logger import DashboardLogger
+from fireact.training.dashboard_logger import DashboardLogger, MetricSink
+from fireact.training.datamodule import TrajectoryModule
 from fireact.training.module import Tuner
 from fireact.training.optim import Optim
 from fireact.training.progress import Progress
+from fireact.trajectories.storage import folders
 
 
 class StepLoader:
@@ -75,7 +74,7 @@ def fit(
     optim: Optim,
     trainer: Callable[..., lightning.Trainer],
     folder: Path,
-    loggers: Sequence[Logger | Dashboard] = (),
+    loggers: Sequence[Logger | MetricSink] = (),
     seed: int = 0,
     early_stop: int | None = None,
     save_every: int = 50,
@@ -113,7 +112,7 @@ def fit(
     total_steps = optim.total_steps(data.steps_per_epoch)
     try:
         run = trainer(
-            logger=[DashboardLogger(each) if isinstance(each, Dashboard) else each for each in loggers],
+            logger=[each if isinstance(each, Logger) else DashboardLogger(each) for each in loggers],
             callbacks=callbacks, default_root_dir=folder, max_steps=total_steps, max_epochs=-1,
             num_sanity_val_steps=0, use_distributed_sampler=False, enable_model_summary=False,
             enable_progress_bar=False,

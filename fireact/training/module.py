@@ -21,10 +21,10 @@ from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from fireact.backbone.weights import trainable_parameters
-from fireact.data.batches import MicroBatch
 from fireact.errors import ModelError
+from fireact.models.weights import trainable_parameters
 from fireact.training.attention import attend_by_trajectory, packed_mask
+from fireact.training.batches import MicroBatch
 from fireact.training.loss import summed_cross_entropy
 from fireact.training.low_rank import fuse_low_rank
 from fireact.training.optim import Optim

@@ -6,7 +6,7 @@ import asyncio
 from typing import Any
 
 from fireact.lms.openai import OpenAI
-from fireact.render import Dialogue
+from fireact.trajectories.dialogue import Dialogue
 from tests.lms.openai_server import Loopback
 
 ASK = Dialogue("Who wrote Emma?")

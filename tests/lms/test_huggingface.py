@@ -11,15 +11,17 @@ import torch
 from torch.nn import functional as F
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.backbone import Backbone
-from fireact.backbone.weights import load_for_acting
 from fireact.errors import ConfigError, ModelError
+from fireact.formats import text_format
+from fireact.formats.base import encode
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import attend
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.lms.huggingface.lookup import Lookup
-from fireact.render import Dialogue, Turn, encode, text_format
+from fireact.models.backbone import Backbone
+from fireact.models.weights import load_for_acting
+from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.conftest import CHATML
 
 QUESTIONS = [f"Who wrote {title}?" for title in ("a book", "it", "Y", "the longest of all the books by Y", "I", "find")]

@@ -21,7 +21,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai import OpenAI
 from fireact.lms.openai.limits import Congested, Gate, Rate
-from fireact.render import Dialogue, Turn
+from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.lms.asking import ASK, SAID, Clock, asked
 from tests.lms.openai_server import Answer, Loopback, Request, chat, completion, error
 

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 
 from fireact.errors import BudgetError, ConfigError, ModelError
-from fireact.journal import Journal
-from fireact.journaled import JournaledModel
+from fireact.journal.journaled import JournaledModel
+from fireact.journal.store import Journal
 from fireact.lms.base import Completion
 from fireact.lms.openai import OpenAI
-from fireact.render import Dialogue
+from fireact.trajectories.dialogue import Dialogue
 from tests.lms.asking import ASK, SAID, asked
 from tests.lms.openai_server import Answer, Loopback, Request, chat, error, streamed
 

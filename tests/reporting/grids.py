@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.reporting.grid import Cell, Grid
 from fireact.reporting.statistics import summarize
+from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
 
 PROMPTED = {"backbone": "smollm2_135m", "adapter": "none", "acting": "react", "task": "miniwiki", "search": "bm25"}
 PROMPTED["seed"] = "0"

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from fireact.data.files import write
-from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
+from fireact.trajectories.files import write
+from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&lt;b&gt; </script>"
 AXES = {"backbone": "llama2_7b", "acting": "react", "task": "hotpotqa", "search": "bm25", "seed": "0"}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fireact.records import Ending
+from fireact.trajectories.records import Ending
 
 pytest.importorskip("selenium", reason="selenium is not installed; pip install -e .[dev]")
 

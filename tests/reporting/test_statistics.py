@@ -2,12 +2,12 @@ from __future__ import annotations
 
 import pytest
 
-from fireact.metrics import bootstrap_ci95, wilson_ci95
-from fireact.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.reporting.compare import main, markdown
 from fireact.reporting.measures import explained, measure_of
 from fireact.reporting.statistics import busy_seconds, restated, summarize
-from fireact.runs import write_json
+from fireact.trajectories.metrics import bootstrap_ci95, wilson_ci95
+from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.trajectories.storage.writing import write_json
 
 
 def trajectory(number: int, right: bool, rounds: int, end: str, seconds: float, ending=Ending.FINISH) -> Trajectory:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.records import Question
 from fireact.tasks.bamboogle import Bamboogle
+from fireact.trajectories.records import Question
 
 
 def test_all_there_is(mirror: None) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.records import Document, Question, Score
 from fireact.tasks.file import SCORINGS, File
+from fireact.trajectories.records import Document, Question, Score
 
 PLAIN = {"question": "question", "answer": "answer"}
 

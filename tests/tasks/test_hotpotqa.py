@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.metrics import exact_match
-from fireact.records import Document, Question
 from fireact.tasks.hotpotqa import HotpotQA, paper_order
+from fireact.trajectories.metrics import exact_match
+from fireact.trajectories.records import Document, Question
 
 
 def test_dev_in_file_order(mirror: None) -> None:

@@ -11,12 +11,14 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from fireact import app, download, runs
+from fireact import cli
 from fireact.errors import DataError
-from fireact.records import Document, Question
-from fireact.search.bm25 import BM25
+from fireact.runs.result_keys import result_keys
 from fireact.tasks import hotpotqa
 from fireact.tasks.hotpotqa import HotpotQA
+from fireact.tools.bm25 import BM25
+from fireact.trajectories.records import Document, Question
+from fireact.trajectories.storage import download
 from tests.tasks.distractor import Row, row, write_json, write_parquet
 
 PARQUET = "hotpotqa/distractor/validation-00000-of-00001.parquet"
@@ -127,12 +129,12 @@ def test_an_index_is_shared_by_the_tasks_of_one_set(cache: Path, monkeypatch: py
 
 def test_both_names_of_the_configuration(cache: Path) -> None:
     (cache / "data").symlink_to(cache)
-    hotpot, paper = (app.compose("evaluate", [f"task={name}", f"cache_dir={cache}"]) for name in NAMES)
-    questions = app.build(hotpot.task).questions()
+    hotpot, paper = (cli.compose("evaluate", [f"task={name}", f"cache_dir={cache}"]) for name in NAMES)
+    questions = cli.build(hotpot.task).questions()
     assert [question.id for question in questions] == [f"hotpotqa-dev-{place}" for place in hotpotqa.paper_order(3)]
-    assert app.build(paper.task).questions() == questions
-    assert app.build(hotpot.search).name == app.build(paper.search).name == "bm25[hotpotqa_dev] k=1"
-    shaping = runs.shaping({"task": app.resolved(paper.task)})  # as it always was: finished runs are found finished
+    assert cli.build(paper.task).questions() == questions
+    assert cli.build(hotpot.search).name == cli.build(paper.search).name == "bm25[hotpotqa_dev] k=1"
+    shaping = result_keys({"task": cli.resolved(paper.task)})  # as it always was: finished runs are found finished
     assert {key.removeprefix("task."): value for key, value in shaping.items() if value is not None} == {
         "_target_": "fireact.tasks.hotpotqa.HotpotQA", "name": "hotpotqa", "order": "paper", "seed": 0
     }

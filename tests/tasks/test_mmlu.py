@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.records import Question
 from fireact.tasks.mmlu import MMLU, subjects_of
+from fireact.trajectories.records import Question
 
 
 def test_a_subject(mirror: None) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.records import Question, Score
 from fireact.tasks.questions import QuestionFile, matches, starts
+from fireact.trajectories.records import Question, Score
 
 TEN = [Question(f"ten-{i}", f"{i}?", str(i), "ten", "test") for i in range(10)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.records import Document, Question, Score
 from fireact.tasks.strategyqa import StrategyQA
+from fireact.trajectories.records import Document, Question, Score
 
 
 def test_dev(mirror: None) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fireact.data.module import TrajectoryModule
+from fireact.training.datamodule import TrajectoryModule
 from fireact.training.fit import fit
 from fireact.training.optim import Optim
 from tests.training.tiny_runs import LORA, TRAINER, make_rows

@@ -6,10 +6,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
-from fireact.backbone.weights import trainable_parameters
-from fireact.data.batches import StepBatches
 from fireact.errors import ConfigError
+from fireact.models.weights import trainable_parameters
 from fireact.training.attention import attend_by_trajectory, packed_mask
+from fireact.training.batches import StepBatches
 from fireact.training.module import summed_loss
 from tests.training.tiny_runs import LORA, make_rows
 

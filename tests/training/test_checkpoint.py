@@ -17,8 +17,8 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 from lightning.pytorch.strategies import ModelParallelStrategy
 
-from fireact.backbone import Adapter
 from fireact.errors import StorageError
+from fireact.models.backbone import Adapter
 from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, SafeCheckpointIO, read_checkpoint, write_safely
 from tests.training.test_fit import WEIGHTS, At, crash, interrupt
 from tests.training.tiny_runs import LORA, TRAINER, make_rows

@@ -18,9 +18,9 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from fireact.backbone import Adapter
-from fireact.backbone.weights import device
 from fireact.errors import ConfigError, ModelError
+from fireact.models.backbone import Adapter
+from fireact.models.weights import device
 from fireact.training.csv_logger import MetricsCSV
 from fireact.training.progress import Progress
 from tests.training.tiny_runs import LORA, TRAINER, make_rows

@@ -9,10 +9,10 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from fireact.backbone import Adapter
-from fireact.backbone.weights import load_for_acting, trainable_parameters
-from fireact.data.batches import StepBatches
+from fireact.models.backbone import Adapter
+from fireact.models.weights import load_for_acting, trainable_parameters
 from fireact.training.attention import attend_by_trajectory, packed_mask
+from fireact.training.batches import StepBatches
 from fireact.training.module import summed_loss
 from tests.training.tiny_runs import TRAINER, make_rows
 

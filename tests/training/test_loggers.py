@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from lightning.pytorch.loggers import TensorBoardLogger
 
-from fireact.dashboard import WandbRun, opened
 from fireact.errors import StorageError
+from fireact.runs.dashboard import WandbRun, opened
 from fireact.training.csv_logger import COLUMNS, MetricsCSV
 from tests.training.tiny_runs import make_rows
 from tests.wandb_file import written

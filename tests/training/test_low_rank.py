@@ -9,8 +9,8 @@ import torch
 from peft.tuners.lora import Linear
 from torch import nn
 
-from fireact.backbone.weights import trainable_parameters
-from fireact.data.batches import StepBatches
+from fireact.models.weights import trainable_parameters
+from fireact.training.batches import StepBatches
 from fireact.training.low_rank import LowRankLinear, fuse_low_rank
 from fireact.training.module import summed_loss
 from tests.training.tiny_runs import LORA, make_rows

@@ -8,8 +8,8 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 from transformers import Gemma2Config, Gemma2ForCausalLM
 
-from fireact.backbone.weights import trainable_parameters
-from fireact.data.batches import StepBatches
+from fireact.models.weights import trainable_parameters
+from fireact.training.batches import StepBatches
 from fireact.training.module import summed_loss
 from fireact.training.optim import Optim
 from tests.training.tiny_runs import LORA, make_rows

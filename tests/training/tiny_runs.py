@@ -8,8 +8,8 @@ import random
 import lightning
 import torch
 
-from fireact.backbone import Adapter
-from fireact.data.rows import Row
+from fireact.models.backbone import Adapter
+from fireact.training.rows import Row
 
 LORA = Adapter("lora", "lora", r=4, alpha=8, dropout=0.1, targets="all-linear")
 TRAINER = functools.partial(lightning.Trainer, accelerator="cpu", devices=1)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
-from fireact.backbone import Backbone
 from fireact.errors import ConfigError, ModelError
+from fireact.formats import text_format
+from fireact.formats.base import TextFormat, encode
 from fireact.lms.base import Completion
+from fireact.models.backbone import Backbone
 from fireact.ranges import Count, NonNegative, Positive, Seed
-from fireact.render import Dialogue, TextFormat, cut_turn, encode, text_format, turn_is_over
+from fireact.trajectories.dialogue import Dialogue, cut_turn, turn_is_over
 
 if TYPE_CHECKING:
     import torch
@@ -50,8 +52,8 @@ class HuggingFace:
         concurrency: Count = 64,
         cache_gib: Positive | None = None,
     ) -> None:
-        from fireact.backbone.weights import load_for_acting
         from fireact.lms.huggingface.engine import Engine
+        from fireact.models.weights import load_for_acting
 
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()

@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from fireact.backbone.weights import decoder_of, logits_of
 from fireact.lms.huggingface.attention import can_share
 from fireact.lms.huggingface.cache import SlotCache
 from fireact.lms.huggingface.lookup import Lookup
+from fireact.models.weights import decoder_of, logits_of
 
 _WORTH_WAITING = 64  # tokens that another prompt is about to compute anyway
 _AT_ONCE = 16  # tokens, guesses included, that a step takes little longer for than for one

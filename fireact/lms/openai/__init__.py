@@ -18,6 +18,7 @@ from aiohttp import ClientError
 from openai import APIError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from fireact.errors import ConfigError, ModelError
+from fireact.formats.served import served_text
 from fireact.lms.base import Completion
 from fireact.lms.openai.budget import Budget, Ledger, MemoryLedger, check_budget, price_of
 from fireact.lms.openai.limits import Gate, Rate
@@ -26,7 +27,7 @@ from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
-from fireact.render import STOP, Dialogue, cut_turn, served_text
+from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn
 
 log = logging.getLogger(__name__)
 OPENAI = "https://api.openai.com/v1"

@@ -9,7 +9,7 @@ import httpx2  # what the openai client speaks HTTP with
 from openai import AsyncStream
 
 from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, TooLong, not_compatible, read_reply
-from fireact.render import turn_is_over
+from fireact.trajectories.dialogue import turn_is_over
 
 _LONGEST = 16 * 2**20  # bytes; 32,000 tokens of a stream with its JSON are fewer
 

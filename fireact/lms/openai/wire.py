@@ -13,8 +13,9 @@ from typing import Any
 from aiohttp import ClientConnectorError
 from openai import APIConnectionError, APIError, APIStatusError
 
+from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
-from fireact.render import Dialogue, served_messages, served_text
+from fireact.trajectories.dialogue import Dialogue
 
 NO_KEY = "none"  # what servers that want no key are sent, for the client insists on one
 _LONGEST_WAIT_S = 600.0

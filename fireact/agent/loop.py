@@ -1,0 +1,106 @@
+"""The one loop behind every method: ask the model, act, show it the observation, until there is an ending."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+
+from fireact.agent.base import Episode
+from fireact.errors import BudgetError, ModelError, ParseError, ToolError
+from fireact.lms.base import Completion, LanguageModel
+from fireact.tools.base import SearchTool
+from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step
+from fireact.trajectories.records import FINISH, Ending, Question, Step, Usage
+
+
+class Loop:
+    """One question being acted out.
+
+    Args:
+        few_shot: instructions and examples; empty for a tuned model.
+        actions: the actions the method allows.
+        max_rounds: actions at most, ``finish`` included.
+        max_retries: turns without a well-formed action that are answered with a correction before the episode ends.
+        opening: the words that the turn of a round (counted from 1) is made to begin with; empty for none.
+    """
+
+    def __init__(
+        self,
+        few_shot: str,
+        actions: Sequence[str],
+        max_rounds: int,
+        max_retries: int,
+        opening: Callable[[int], str],
+    ) -> None:
+        self._few_shot, self._actions = few_shot, actions
+        self._max_rounds, self._max_retries, self._opening = max_rounds, max_retries, opening
+        self._steps: list[Step] = []
+        self._turns: list[Turn] = []
+        self._usage = Usage()
+        self._started = time.monotonic()
+
+    async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
+        """Act until an ending; call once."""
+        rounds = 0
+        for _ in range(self._max_rounds + self._max_retries):
+            if rounds == self._max_rounds:
+                break
+            opening = self._opening(rounds + 1)
+            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), opening)
+            try:
+                completion = await lm.complete(dialogue)
+            except BudgetError as error:
+                return self._end(Ending.BUDGET, error=str(error))
+            except ModelError as error:
+                return self._end(Ending.MODEL_FAILURE, error=str(error))
+            self._count(completion)
+            text = opening + completion.text
+            step = self._parse(text)
+            if not step.action:
+                if len(self._steps) - rounds >= self._max_retries:
+                    self._steps.append(step)
+                    return self._end(Ending.PARSE_FAILURE)
+                self._observe(step, self._correction(), text, completion)
+                continue
+            rounds += 1
+            if step.action == FINISH:
+                self._steps.append(step)
+                return self._end(Ending.FINISH, step.argument)
+            try:
+                observation = await search.search(step.argument)
+            except ToolError as error:
+                self._steps.append(step)
+                return self._end(Ending.TOOL_FAILURE, error=str(error))
+            self._usage = dataclasses.replace(self._usage, search_calls=self._usage.search_calls + 1)
+            self._observe(step, observation, text, completion)
+        return self._end(Ending.STEP_LIMIT)
+
+    def _parse(self, text: str) -> Step:
+        """The step that ``text`` takes, or one without an action where it takes none that is allowed."""
+        try:
+            step = parse_step(text)
+        except ParseError:
+            return Step(text, "", "")
+        return step if step.action in self._actions else Step(text, "", "")
+
+    def _correction(self) -> str:
+        allowed = " or ".join(f"Action: {name}[...]" for name in self._actions)
+        return f"{NO_ACTION} End it with a line {allowed}."
+
+    def _observe(self, step: Step, observation: str, text: str, completion: Completion) -> None:
+        self._steps.append(dataclasses.replace(step, observation=observation))
+        self._turns.append(Turn(text, observation, completion.ids))
+
+    def _count(self, completion: Completion) -> None:
+        self._usage = dataclasses.replace(
+            self._usage,
+            lm_calls=self._usage.lm_calls + 1,
+            tokens_in=self._usage.tokens_in + completion.tokens_in,
+            tokens_out=self._usage.tokens_out + completion.tokens_out,
+            cost_usd=self._usage.cost_usd + completion.cost_usd,
+        )
+
+    def _end(self, ending: Ending, answer: str = "", error: str = "") -> Episode:
+        usage = dataclasses.replace(self._usage, seconds=time.monotonic() - self._started)
+        return Episode(tuple(self._steps), ending, answer, usage, error)

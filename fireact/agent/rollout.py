@@ -1,0 +1,138 @@
+"""Many questions acted out at once; every finished one is a scored trajectory, handed over as it finishes."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from fireact.agent.base import Method
+from fireact.lms.base import LanguageModel
+from fireact.tools.base import SearchTool
+from fireact.tools.calls import begin
+from fireact.trajectories.files import read
+from fireact.trajectories.records import Ending, Question, Score, Trajectory
+from fireact.trajectories.storage.writing import append_line, write_lines
+
+# Endings that say nothing of the question.
+OUTAGES = frozenset({Ending.BUDGET, Ending.MODEL_FAILURE, Ending.TOOL_FAILURE})
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """Who acts, with what, and how answers are scored. ``provenance`` is copied into every trajectory."""
+
+    method: Method
+    lm: LanguageModel
+    search: SearchTool
+    score: Callable[[Question, str], Score]
+    provenance: Mapping[str, str]
+
+    async def run(self, questions: Iterable[Question]) -> AsyncIterator[Trajectory]:
+        """Yield trajectories as they finish, keeping ``lm.concurrency`` dialogues in flight.
+
+        Questions are drawn only when a dialogue is free, so any number of them takes constant memory. Whatever
+        escapes a method is a bug or a wrong configuration; it stops the others and is raised here.
+        """
+        waiting = iter(questions)
+        flying: set[asyncio.Task[Trajectory]] = set()
+        try:
+            while True:
+                while len(flying) < self.lm.concurrency and (question := next(waiting, None)) is not None:
+                    flying.add(asyncio.create_task(self._act(question)))
+                if not flying:
+                    return
+                landed, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                # What was finished is handed over before the first failure is raised; asking for it marks all as seen.
+                for task in sorted(landed, key=lambda task: task.exception() is not None):
+                    yield task.result()
+        finally:
+            for task in flying:
+                task.cancel()
+            await asyncio.gather(*flying, return_exceptions=True)
+
+    async def _act(self, question: Question) -> Trajectory:
+        calls = begin(question)
+        episode = await self.method.run(question, self.lm, self.search)
+        usage, now = episode.usage, datetime.now(UTC)
+        if calls.made:  # in a replay the recorded times hold
+            usage, now = replace(usage, seconds=calls.seconds), datetime.fromtimestamp(calls.finished, UTC)
+        provenance = {**self.provenance, "finished_at": now.isoformat(timespec="milliseconds")}
+        if episode.error:
+            provenance["error"] = episode.error
+        score = self.score(question, episode.answer)
+        return Trajectory(
+            question, self.method.name, episode.steps, episode.ending, episode.answer, score, usage, provenance
+        )
+
+
+def act_out(
+    rollout: Rollout,
+    questions: Sequence[Question],
+    path: Path,
+    watch: Callable[[Trajectory], None],
+    enough: Callable[[], bool] = lambda: False,
+) -> None:
+    """Act out the questions that ``path`` does not hold yet, or the first of them until there is ``enough``.
+
+    What the model, the search tool or a budget ended is acted out again: the cause may have passed.
+
+    Each trajectory, those of an earlier session included, is on disk before it is watched. A finished file is in the
+    order of the questions, whoever finished first. None of them is kept in memory.
+
+    Raises:
+        DataError: ``path`` holds a line that is no trajectory.
+        StorageError: ``path`` can't be written.
+    """
+    finished: set[str] = set()
+    for trajectory in read(path, Counter()) if path.exists() else ():
+        if trajectory.ending not in OUTAGES:
+            finished.add(trajectory.question.id)
+            watch(trajectory)
+    todo = _UntilEnough((question for question in questions if question.id not in finished), enough)
+
+    async def run() -> None:
+        async for trajectory in rollout.run(todo):
+            append_line(path, trajectory.to_json())
+            watch(trajectory)
+
+    asyncio.run(_closing(run(), rollout))
+    if path.exists():
+        write_lines(path, _in_order(path, questions))
+
+
+def _in_order(path: Path, questions: Sequence[Question]) -> Iterator[Any]:
+    """The file's rows in the order of the questions, one at a time."""
+    places: dict[str, int] = {}
+    with path.open("rb") as file:
+        while line := file.readline():
+            places[json.loads(line)["question"]["id"]] = file.tell() - len(line)
+        for question in questions:
+            if question.id in places:
+                file.seek(places[question.id])
+                yield json.loads(file.readline())
+
+
+class _UntilEnough(Iterator[Question]):
+    """Questions as long as there is not ``enough``; goes on where there is less than it seemed."""
+
+    def __init__(self, questions: Iterator[Question], enough: Callable[[], bool]) -> None:
+        self._questions, self._enough = questions, enough
+
+    def __next__(self) -> Question:
+        if self._enough():
+            raise StopIteration
+        return next(self._questions)
+
+
+async def _closing(work: Coroutine[Any, Any, None], rollout: Rollout) -> None:
+    try:
+        await work
+    finally:
+        await rollout.lm.aclose()
+        await rollout.search.aclose()

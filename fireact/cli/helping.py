@@ -1,0 +1,85 @@
+"""What ``--help`` shows: the options of every group, and every key with its value and what its file says of it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterator, Mapping, Sequence
+from pathlib import Path
+from string import Template
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from fireact.cli import keys
+
+_LINE = re.compile(r"(?P<indent> *)(?:(?P<key>[\w.@/-]+):)?(?P<rest>.*)")
+_COMMENT = re.compile(r"(?:^|\s)#\s?(?P<text>.*)$")
+_ACT = {"task": "task", "search": "search", "method": "method", "prompted": "method"}  # lists of options of a group
+
+
+def text(config_name: str, composed: Any) -> str:
+    """The help of a script whose configuration, Hydra's own part included, was ``composed``."""
+    part, choices = composed.hydra.help, composed.hydra.runtime.choices
+    files = [keys.CONF / f"{name}.yaml" for name in ("common", config_name)]
+    files += [keys.CONF / group / f"{option}.yaml" for group, option in choices.items() if option and _is_ours(group)]
+    comments = {key: said for file in files for key, said in _comments(file)}
+    own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
+    return Template(part.template).safe_substitute(
+        APP_CONFIG_GROUPS="".join(f"{line}\n" for line in _groups(choices, own.get("act") or {})),
+        CONFIG="".join(f"{line}\n" for line in _commented(OmegaConf.to_yaml(own), comments)),
+    )
+
+
+def _is_ours(group: str) -> bool:
+    return not group.startswith("hydra/") and (keys.CONF / group).is_dir()
+
+
+def _groups(choices: Container[str], act: Container[str]) -> Iterator[str]:
+    for group in (group for group in keys.groups() if group in choices):
+        yield f"{group}: {', '.join(_options(group))}"
+    for key, group in _ACT.items():
+        if key in act:
+            yield f"act.{key} (a list): {', '.join(_options(group))}"
+
+
+def _options(group: str) -> list[str]:
+    return sorted(path.stem for path in (keys.CONF / group).glob("*.yaml"))
+
+
+def _keys(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """(dotted key, line) of each line of a YAML text; the key is "" for what is none, such as an entry of a list."""
+    above: list[tuple[int, str]] = []
+    for line in lines:
+        found = _LINE.fullmatch(line)
+        if found is None or found["key"] is None:
+            yield "", line
+            continue
+        above = [(indent, key) for indent, key in above if indent < len(found["indent"])]
+        above.append((len(found["indent"]), found["key"]))
+        yield ".".join(key for _, key in above), line
+
+
+def _comments(file: Path) -> Iterator[tuple[str, str]]:
+    """What the file says at the end of the lines of its keys, and at its head of the group whose option it is."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    is_global = lines[0] == "# @package _global_"
+    group = "" if file.parent == keys.CONF else file.parent.name
+    head = [line[2:] for line in _head(lines[is_global:])]
+    if group and head:
+        yield group, " ".join(head)
+    prefix = "" if is_global or not group else f"{group}."
+    for key, line in _keys(lines):
+        if key and (said := _COMMENT.search(line)):
+            yield prefix + key, said["text"]
+
+
+def _head(lines: Sequence[str]) -> Iterator[str]:
+    for line in lines:
+        if not line.startswith("# "):
+            return
+        yield line
+
+
+def _commented(config: str, comments: Mapping[str, str]) -> Iterator[str]:
+    for key, line in _keys(config.splitlines()):
+        yield f"{line}  # {comments[key]}" if key in comments else line

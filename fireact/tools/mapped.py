@@ -1,0 +1,134 @@
+"""Documents and their BM25 index on disk, mapped into memory: a search reads what it touches and no more."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import overload
+
+import bm25s
+import numpy as np
+from filelock import FileLock
+
+from fireact.errors import StorageError
+from fireact.tools.postings import Postings, merge, write_blocks
+from fireact.tools.watching import Watch
+from fireact.trajectories.records import Document
+from fireact.trajectories.storage import reading
+
+_DOCUMENTS, _BLOCKS, _LINES = "documents.jsonl", "blocks", "lines.npy"
+_FORMAT = "postings 1"  # of the files of an index
+
+Parse = Callable[[bytes, str], Document]
+
+
+class Lines(Sequence[Document]):
+    """The documents of a JSONL file, each read when it is asked for.
+
+    ``starts`` (N,) int64 holds where each line that is not blank begins, in bytes; ``parse`` makes a document of a line
+    and of what to call its place in an error.
+    """
+
+    def __init__(self, path: Path, starts: np.ndarray, parse: Parse) -> None:
+        self._path, self._starts, self._parse = path, starts, parse
+
+    def __len__(self) -> int:
+        return len(self._starts)
+
+    def __iter__(self) -> Iterator[Document]:
+        return self.since(0)
+
+    def since(self, first: int) -> Iterator[Document]:
+        """The documents from number ``first`` on."""
+        for number, line in itertools.islice(reading.lines(self._path), first, None):
+            yield self._parse(line, f"{self._path}, line {number}")
+
+    @overload
+    def __getitem__(self, at: int) -> Document: ...
+    @overload
+    def __getitem__(self, at: slice) -> list[Document]: ...
+
+    def __getitem__(self, at: int | slice) -> Document | list[Document]:
+        if isinstance(at, slice):
+            return [self[i] for i in range(len(self))[at]]
+        with self._path.open("rb") as file:
+            file.seek(int(self._starts[at]))
+            return self._parse(file.readline(), f"{self._path}, document {at + 1}")
+
+
+def line_of(document: Document) -> bytes:
+    """A document as a line of JSON; a lone surrogate, which UTF-8 can't hold, becomes its escape."""
+    row = json.dumps({"title": document.title, "text": document.text}, ensure_ascii=False)
+    return f"{row}\n".encode(errors="backslashreplace")
+
+
+def place_of(folder: Path, content: str, key: str) -> Path:
+    """Where below ``folder`` the index of a content, told by its digest, lies; another ``key`` is another index."""
+    return folder / hashlib.sha256(f"{content} {key} {_FORMAT} {bm25s.__version__}".encode()).hexdigest()[:16]
+
+
+def open_mapped(
+    place: Path, source: Path | Callable[[Path], None], parse: Parse, text_of: Callable[[Document], str]
+) -> tuple[Lines, Postings]:
+    """The documents of ``source`` and the index of their texts in ``place``, where it is made if it is not there.
+
+    Args:
+        source: a JSONL file, used where it lies; or what writes one to the path it is given, which then lies with the
+            index. It is called again after an interruption, and goes on with what it finds there.
+        parse: see ``Lines``.
+        text_of: what of a document is indexed.
+
+    Raises:
+        DataError: from ``source`` and ``parse``, when the index is made.
+        StorageError: the index can't be written.
+    """
+    if not place.is_dir():
+        try:
+            place.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(place.with_name(f"{place.name}.lock")):  # cells of a grid may want it at once
+                if not place.is_dir():
+                    _make(place, source, parse, text_of)
+        except OSError as error:
+            raise StorageError(f"the search index can't be written to {place} ({error.strerror or error}); free space "
+                               "or choose another cache_dir") from error
+    lines = Lines(_file(place, source), np.load(place / _LINES, mmap_mode="r"), parse)
+    return lines, Postings(place)
+
+
+def _make(
+    place: Path, source: Path | Callable[[Path], None], parse: Parse, text_of: Callable[[Document], str]
+) -> None:
+    """Make the index beside its place and move it there, so that a folder of this name is always whole."""
+    partial = place.with_name(f"{place.name}.partial")
+    partial.mkdir(exist_ok=True)
+    if not isinstance(source, Path):
+        source(partial / _DOCUMENTS)
+    file = _file(partial, source)
+    starts = _starts(file)
+    with Watch(f"indexing {file}", len(starts)) as watch:
+        write_blocks(lambda first: _texts(Lines(file, starts, parse), first, text_of, watch), partial / _BLOCKS)
+    merge(partial / _BLOCKS, partial)
+    shutil.rmtree(partial / _BLOCKS)
+    np.save(partial / _LINES, starts)
+    partial.rename(place)
+
+
+def _file(folder: Path, source: Path | Callable[[Path], None]) -> Path:
+    return source if isinstance(source, Path) else folder / _DOCUMENTS
+
+
+def _texts(documents: Lines, first: int, text_of: Callable[[Document], str], watch: Watch) -> Iterator[str]:
+    for done, document in enumerate(documents.since(first), start=first):
+        watch(done)
+        yield text_of(document)
+
+
+def _starts(path: Path) -> np.ndarray:
+    """Where each line of a file that is not blank begins, in bytes (N,); blank ones have a negative size here."""
+    with path.open("rb") as file:
+        sizes = np.fromiter((len(line) if line.strip() else -len(line) for line in file), dtype=np.int64)
+    return (np.cumsum(np.abs(sizes)) - np.abs(sizes))[sizes > 0]

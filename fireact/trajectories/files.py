@@ -1,0 +1,150 @@
+"""Trajectory files in, trajectory files out.
+
+A file ending in ``.jsonl`` holds one row a line; any other file is one JSON value, a list of rows or the released
+``trajs`` object. What a row is shows in its own keys, so no format need be named:
+
+====================  ==========================================================
+keys                  row
+====================  ==========================================================
+question, steps       ours: ``Trajectory.to_json``
+instruction, output   released Alpaca data (``data/finetune/alpaca_format``)
+messages              released chat data (``data/finetune/gpt_format``)
+traj                  released evaluation run (``trajs/*.json``), one per question
+====================  ==========================================================
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+from fireact.errors import DataError, StorageError, quoted
+from fireact.trajectories.importers import released
+from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.registry import REGISTRY
+
+
+def read(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[Trajectory]:
+    """The trajectories of a file, one at a time; ``counts`` gains ``rows``, ``failed`` and every repair by its name.
+
+    Halves of surrogate pairs, which no tokenizer takes, are replaced and counted, unless a text is wanted ``as_said``.
+
+    Raises:
+        DataError: the file is missing or malformed; names the file and the line (or the row, counted from 1).
+    """
+    return (trajectory for _, trajectory in placed(path, counts, as_said))
+
+
+def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[tuple[str, Trajectory]]:
+    """As ``read``, each trajectory with its place, such as ``data.jsonl, line 1`` or ``data.json, row 1``.
+
+    ``observations_cut_at_labels`` counts what Alpaca rows give as observations, closing lines aside, since a page that
+    holds a turn of its own can't be told from the model there. The release holds none: its chat files, in which the
+    messages tell, have the same steps.
+    """
+    published = _is_published(Path(path))
+    for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
+        where = f"{path}, {at}"
+        try:
+            trajectory = _convert(row, counts)
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
+        cut = len(trajectory.steps) - 1
+        if cut and not published and isinstance(row, dict) and "output" in row and "messages" not in row:
+            counts["observations_cut_at_labels"] += cut
+        counts["rows"] += 1
+        if not trajectory.score.correct:
+            counts["failed"] += 1
+        yield where, trajectory
+
+
+def write(
+    path: str | Path,
+    trajectories: Iterable[Trajectory],
+    to_row: Callable[[Trajectory], dict[str, Any]] = Trajectory.to_json,
+) -> int:
+    """Write one row a line and say how many; ``to_row`` is ours, ``released.alpaca_row`` or ``released.chat_row``.
+
+    Raises:
+        StorageError: the file can't be written.
+    """
+    number = 0
+    try:
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as file:
+            for number, trajectory in enumerate(trajectories, start=1):  # noqa: B007 - the last one is the answer
+                file.write(json.dumps(to_row(trajectory), ensure_ascii=False) + "\n")
+    except OSError as error:
+        raise StorageError(f"{path} can't be written ({error.strerror}); choose another place") from None
+    return number
+
+
+def _is_published(path: Path) -> bool:
+    """Whether it is one of the public files, byte for byte."""
+    try:
+        like = {known.sha256 for known in REGISTRY.values() if known.size == path.stat().st_size}
+        return bool(like) and hashlib.sha256(path.read_bytes()).hexdigest() in like
+    except OSError:
+        return False  # what is wrong with it is said by who reads it
+
+
+def _rows(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
+    try:
+        if path.suffix.lower() == ".jsonl":
+            for number, line in reading.lines(path):
+                where = f"line {number}"
+                yield where, reading.loads(line, f"{path}, {where}", _ROW, surrogates)
+        else:
+            yield from _members(path, counts, surrogates)
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}); name a file of trajectories") from None
+
+
+def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
+    raw = path.read_bytes()
+    if not raw.strip():
+        raise DataError(f"{path} is empty; expected a list of trajectories")
+    if reading.decoded(raw, str(path)).lstrip().startswith("["):
+        yield from reading.members(raw, str(path), _ROW, surrogates)
+        return
+    value = reading.loads(raw, str(path), _ROW, surrogates)
+    if not isinstance(value, dict):
+        raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
+    if not all(isinstance(row, dict) and "traj" in row for row in value.values()):
+        raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file "
+                        "of one row a line .jsonl")
+    run = released.Run.of(path.stem, asked=len(value))
+    counts["missing"] += max(0, run.asked - len(value))
+    for index, row in value.items():
+        yield f"row {index}", released.RunRow(row, run, index)
+
+
+def _convert(row: Any, counts: Counter[str]) -> Trajectory:
+    if isinstance(row, released.RunRow):
+        return released.from_run(row, counts)
+    if not isinstance(row, dict):
+        raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
+    if "messages" in row:
+        return released.from_chat(row, counts)
+    if "output" in row:
+        return released.from_alpaca(row, counts)
+    if "traj" in row:
+        raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
+                        "object of rows by their index; write it as messages, or the file so")
+    if "conversations" in row:
+        raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the "
+                        "roles user and assistant, as OpenAI's fine-tuning takes them")
+    if row and not _OURS.intersection(row):
+        raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
+                        "or instruction and output, or a trajectory of ours")
+    return Trajectory.from_json(row)
+
+
+_ROW = "one trajectory as a JSON object"
+_OURS = {field.name for field in dataclasses.fields(Trajectory)}

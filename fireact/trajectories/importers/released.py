@@ -1,0 +1,189 @@
+"""The paper's released trajectories ⇄ ours: Alpaca rows, chat rows and evaluation runs (anchen1011/FireAct at 94c6189).
+
+All three hold the same text; ``episodes`` makes steps of it::
+
+    Thought: I need to find X.\\nAction: search[X]\\nObservation: X is a book by Y.\\n
+    Thought: Y wrote it.\\nAction: finish[Y]\\nObservation: Episode finished, reward = True\\n
+
+Repairs, each counted under its name:
+
+- ``choices_moved``: an Alpaca MMLU row has its four options at the head of ``output``; they go to the question.
+- ``closing_lines``: the environment's last line becomes the observation of the finish step.
+- ``invented_observations``: a model wrote a closing line of its own; it is dropped, only the environment's stays.
+- ``preambles``: the question is repeated before the first thought of an Alpaca row; it is dropped.
+- ``questions_found``: a chat row without a user's question has it at the head of its one answer, before a finish
+  that is then unpacked.
+- ``answers_unpacked``: ``finish[Thought: … Answer: yes.]`` becomes a thought and ``finish[yes]``.
+- ``extra_actions``: more text follows a turn's first action, which alone was carried out; it is dropped. A row to
+  learn from whose second action is another one is refused.
+- ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
+  After a turn without an action it may be a question as well, and is refused.
+- ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
+- ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
+- ``missing``: questions of an evaluation run that never finished and so are not in its file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fireact.errors import DataError
+from fireact.trajectories.dialogue import dialogue_of
+from fireact.trajectories.importers import fields
+from fireact.trajectories.importers.episodes import Episode, labelled, of_messages, of_text
+from fireact.trajectories.records import SEARCH, Ending, Question, Score, Trajectory, fraction
+
+_CHOICE = re.compile(r"^[A-J]\. ?(.*)$")
+_RUN_NAME = re.compile(r"([a-z]+)_(train|dev|val|test)_(\d+)_(\d+)_")
+_ALPACA_PROMPT = re.compile(r".*### Instruction:\n(.*?)\n\n### Response:\n(.*)", re.DOTALL)
+_LOWER_YES_NO = re.compile(r"(yes|no)\b")
+_REFLECTIONS = ("let me do a reflection", "let me reflect on how to search better")  # the release's words, and ours
+_MMLU = "Question: "
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What a released evaluation run's name, ``{task}_{split}_{first}_{last}_…``, says; ``asked`` = last - first."""
+
+    task: str
+    split: str
+    asked: int
+
+    @classmethod
+    def of(cls, name: str, asked: int) -> Run:
+        """Read off ``name``; a file of another name is HotpotQA dev with ``asked`` questions."""
+        match = _RUN_NAME.match(name)
+        return cls(match[1], match[2], int(match[4]) - int(match[3])) if match else cls("hotpotqa", "dev", asked)
+
+
+@dataclass(frozen=True, slots=True)
+class RunRow:
+    """A row of an evaluation run's file, which says by its place there which question it answers."""
+
+    row: dict[str, Any]
+    run: Run
+    index: str
+
+
+def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+    """One row ``{"instruction", "input", "output"}``, its ``input`` empty."""
+    fields.check(row, ("instruction", "output"), "the row", counts)
+    instruction, output = fields.text(row, "instruction"), fields.text(row, "output")
+    lines = output.split("\n")
+    count = _choice_count(lines)
+    if count:
+        counts["choices_moved"] += 1
+    question = "\n".join([instruction, *(line.strip() for line in lines[:count])])
+    episode = of_text("\n".join(lines[count:]), _asked(instruction), counts, learnt=True)
+    # In the released files, and only there, a CoT row lacks the last newline: the one mark that tells CoT from a ReAct
+    # episode that needed no search.
+    return _training_row(question, episode, maybe_cot=not output.endswith("\n"))
+
+
+def from_chat(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+    """One row ``{"messages": [{"role", "content"}, …]}``."""
+    fields.check(row, ("messages",), "the row", counts)
+    question, episode = of_messages(row["messages"], counts, learnt=True)
+    # A chat row has no such mark, but HotpotQA's ReAct and Reflexion rewards are spelled True and False.
+    trajectory = _training_row(_asked(question), episode, maybe_cot=episode.reward in ("1", "0"))
+    if trajectory.method == "cot":
+        counts["methods_guessed"] += 1
+    return trajectory
+
+
+def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:
+    """One episode of an evaluation run: ``traj`` is a list of messages or the Alpaca text; scores are the file's."""
+    row, run = found.row, found.run
+    fields.check(row, ("traj", "gt", "pred", "em", "f1", "reward", "prompt"), "the row", counts)
+    for key, kind in {"gt": str, "pred": str, "em": (bool, int), "reward": (bool, int)}.items():
+        if not isinstance(row.get(key), kind):  # type: ignore[arg-type]
+            raise DataError(f"expected the field {key!r} of an evaluation run")
+    if isinstance(row["traj"], list):
+        question, episode = of_messages(row["traj"], counts, learnt=False)
+    else:
+        match = _ALPACA_PROMPT.fullmatch(fields.text(row, "traj"))
+        if match is None:
+            raise DataError("expected traj to begin with an Alpaca instruction")
+        question, episode = match[1], of_text(match[2], match[1], counts, learnt=False)
+    name = f"{run.task}-{run.split}-{found.index}"
+    asked = replace(_question(_asked(question), run.task, row["gt"]), id=name, split=run.split)
+    em, f1 = float(row["em"]), row.get("f1", float(row["em"]))
+    fraction("em", em)
+    fraction("f1", f1)
+    score = Score(em, float(f1), bool(row["reward"]))
+    return Trajectory(asked, "fireact", episode.steps, Ending.FINISH, episode.steps[-1].argument, score)
+
+
+def alpaca_row(trajectory: Trajectory) -> dict[str, Any]:
+    """The row that ``from_alpaca`` reads, in the released layout but with choices where they belong."""
+    output = "\n".join(line for turn in _turns(trajectory) for line in turn)
+    end = "" if trajectory.method == "cot" else "\n"
+    return {"instruction": trajectory.question.prompt(), "input": "", "output": output + end}
+
+
+def chat_row(trajectory: Trajectory) -> dict[str, Any]:
+    """The row that ``from_chat`` reads: alternating user and assistant messages, as OpenAI's fine-tuning takes them."""
+    messages = [{"role": "user", "content": trajectory.question.prompt()}]
+    for text, observation in _turns(trajectory):
+        messages += [{"role": "assistant", "content": text}, {"role": "user", "content": observation}]
+    return {"messages": messages}
+
+
+def _turns(trajectory: Trajectory) -> list[tuple[str, str]]:
+    """(labelled turn, observation line) of each step, with the closing line where nothing has answered."""
+    right = trajectory.score.correct
+    closing = f"Episode finished, reward = {int(right) if trajectory.method == 'cot' else right}"
+    turns = dialogue_of(trajectory).turns
+    return [(labelled(t.text), f"Observation: {' '.join((t.observation or closing).split())}") for t in turns]
+
+
+def _training_row(text: str, episode: Episode, maybe_cot: bool) -> Trajectory:
+    answer = episode.steps[-1].argument
+    # Right episodes name their gold answer; what the right one was, a failed one does not say.
+    question = _question(text, _task(text, episode), answer if episode.right else "")
+    score = Score(em=float(episode.right), f1=float(episode.right), correct=episode.right)
+    return Trajectory(question, _method(episode, maybe_cot), episode.steps, Ending.FINISH, answer, score)
+
+
+def _method(episode: Episode, maybe_cot: bool) -> str:
+    if any(words in step.thought for step in episode.steps for words in _REFLECTIONS):
+        return "reflexion"
+    alone = len(episode.steps) == 1 and not any(step.action == SEARCH for step in episode.steps)
+    return "cot" if alone and maybe_cot else "react"
+
+
+def _task(text: str, episode: Episode) -> str:
+    """Told by what the released files do alike: MMLU questions begin with a label; HotpotQA spells its rewards True and
+    False where the others write 1 and 0, except for CoT, and only StrategyQA answers a lower-case yes or no there."""
+    if text.startswith(_MMLU):
+        return "mmlu"
+    if episode.reward in ("True", "False"):
+        return "hotpotqa"
+    return "strategyqa" if len(episode.steps) > 1 or _LOWER_YES_NO.match(episode.steps[-1].argument) else "hotpotqa"
+
+
+def _question(text: str, task: str, answer: str) -> Question:
+    """``text`` without its label, its lettered last lines as choices; equal questions share an id, a digest."""
+    lines = text.strip().removeprefix(_MMLU).split("\n")
+    first = next((at for at in range(len(lines)) if _choice_count(lines[at:]) == len(lines) - at), len(lines))
+    choices = tuple(match[1].strip() for line in lines[first:] if (match := _CHOICE.match(line.strip())))
+    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]
+    return Question(f"{task}-{digest}", "\n".join(lines[:first]).strip(), answer, task, "train", choices)
+
+
+def _choice_count(lines: list[str]) -> int:
+    """How many of the first lines are lettered choices, A first; one alone is no choice."""
+    matching = (line.strip().startswith(f"{letter}.") for line, letter in zip(lines, "ABCDEFGHIJ", strict=False))
+    count = sum(1 for _ in itertools.takewhile(bool, matching))
+    return count if count > 1 else 0
+
+
+def _asked(question: str) -> str:
+    if not question.strip():
+        raise DataError("the question is empty; leave the row out")
+    return question

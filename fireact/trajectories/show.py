@@ -1,0 +1,124 @@
+"""Look at training rows: ``python -m fireact.trajectories.show FILE [--backbone DIR]``.
+
+Prints trajectories as they are learnt, what the model must say in colour (in «» where the terminal has none), with
+their counts of tokens, and last what was read, repaired and ignored in the whole file. Without ``--backbone`` only the
+text is shown, with <end> for the end token.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+from rich.console import Console
+from rich.text import Text
+
+from fireact.errors import ConfigError, DataError, FireActError
+from fireact.formats import text_format
+from fireact.formats.base import Segment, encode
+from fireact.training.rows import RowMaker
+from fireact.trajectories.files import placed
+from fireact.trajectories.learnable import check
+from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage.reading import printable
+
+
+def main() -> None:
+    """The command; exits with 1 and one sentence on a user's mistake."""
+    parser = argparse.ArgumentParser(
+        "python -m fireact.trajectories.show", description="Show trajectories as training rows."
+    )
+    parser.add_argument("file", help="our JSONL, or released Alpaca, chat or evaluation-run data")
+    parser.add_argument("--backbone", help="a local model folder, for example .cache/backbones/smollm2_135m")
+    parser.add_argument("--format", default="alpaca", choices=["react", "alpaca", "chat"], help="default: %(default)s")
+    parser.add_argument("-n", type=int, default=3, help="how many to show; default: %(default)s")
+    parser.add_argument("--loss-on", default="targets", choices=["targets", "all"], help="default: %(default)s")
+    options = parser.parse_args()
+    if options.n < 0:
+        parser.error(f"-n {options.n} shows nothing; choose 0 or more")
+    if options.format == "chat" and not options.backbone:
+        parser.error("--format chat takes its template from a backbone; add --backbone DIR")
+    try:
+        show(options, Console(highlight=False))
+    except FireActError as error:
+        sys.exit(printable(str(error)))
+
+
+def show(options: argparse.Namespace, console: Console) -> None:
+    """Print the first ``options.n`` trajectories of ``options.file``, then what was read and repaired in all of it.
+
+    Raises:
+        DataError, ConfigError: the file, the tokenizer or the format is not usable; names a row that can't be learnt.
+    """
+    tokenizer = _tokenizer(options.backbone) if options.backbone else _NoTokenizer()
+    maker = RowMaker(text_format(options.format, tokenizer), tokenizer, options.loss_on)
+    counts: Counter[str] = Counter()
+    for number, trajectory in enumerate(_learnable(options.file, counts)):
+        if number >= options.n:
+            continue
+        segments = maker.segments(trajectory)
+        console.rule(Text(printable(_title(trajectory)).replace("\n", " ")))
+        console.print(painted(segments, options.loss_on == "all", console.color_system is not None), soft_wrap=True)
+        if options.backbone:
+            _, targets = encode(segments, tokenizer)
+            learnt = len(targets) if options.loss_on == "all" else sum(targets)
+            console.print(f"{len(targets)} tokens, {learnt} of them targets", style="dim")
+    if not counts["rows"]:
+        raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
+    console.print(", ".join(f"{name} {count}" for name, count in counts.items() if count), soft_wrap=True)
+
+
+def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
+    """The trajectories of a file; failed ones that could not be learnt are counted instead."""
+    for where, trajectory in placed(file, counts):
+        try:
+            check(trajectory, where, counts)
+        except DataError:
+            if trajectory.score.correct:
+                raise
+            counts["failed_unlearnable"] += 1
+        else:
+            yield trajectory
+
+
+def painted(segments: list[Segment], everything: bool, colour: bool) -> Text:
+    """The segments as one text, targets green or in «»; ``everything`` makes all of them targets."""
+    text = Text()
+    for segment in segments:
+        target, shown = segment.target or everything, printable(segment.text)
+        marked = f"«{shown}»" if target and not colour else shown
+        text.append(marked, style="bold green" if target else "dim")
+    return text
+
+
+def _title(trajectory: Trajectory) -> str:
+    right = "right" if trajectory.score.correct else "wrong"
+    return f"{trajectory.question.id} · {trajectory.method} · {trajectory.rounds} rounds · {right}"
+
+
+def _tokenizer(folder: str) -> Any:
+    from transformers import AutoTokenizer  # takes seconds, and is not needed to look at text
+
+    try:
+        return AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    except (OSError, ValueError):
+        raise ConfigError(f"--backbone={folder} holds no tokenizer; name a local Hugging Face model folder") from None
+
+
+class _NoTokenizer:
+    """Enough of a tokenizer to lay out text."""
+
+    eos_token: str | None = "<end>"
+    all_special_tokens: list[str] = []
+    added_tokens_decoder: dict[int, Any] = {}
+
+    def __call__(self, text: str, *, add_special_tokens: bool = True) -> Any:
+        return SimpleNamespace(input_ids=[])
+
+
+if __name__ == "__main__":
+    main()

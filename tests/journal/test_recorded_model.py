@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fireact.errors import DataError, ModelError
+from fireact.journal.recorded_model import Recorded
+from fireact.trajectories.dialogue import Dialogue, Turn
+from fireact.trajectories.files import read
+from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from fireact.trajectories.storage.writing import append_line
+
+HEAD = "Below is an instruction.\n\n### Instruction:\nWho wrote X?\n\n### Response:\n"
+CLOSING = "Observation: Episode finished, reward = False\n"
+
+
+def says(path: Path, question: str = "Who wrote X?", **dialogue: Any) -> list[str]:
+    """All turns that the file holds of the question."""
+    lm, said = Recorded(str(path)), list[str]()
+    while True:
+        turns = tuple(Turn(text, "?") for text in said)
+        try:
+            said.append(asyncio.run(lm.complete(Dialogue(question, turns=turns, **dialogue))).text)
+        except ModelError as error:
+            assert str(error) == f"{path} holds only {len(said)} turns of this question"
+            return said
+
+
+def released(folder: Path, traj: str | list[dict[str, str]], pred: str = "y") -> Path:
+    path = folder / "hotpotqa_dev_0_500_model.json"
+    row = {"reward": True, "em": True, "gt": "y", "pred": pred, "prompt": "", "traj": traj}
+    path.write_text(json.dumps({"7": row}))
+    return path
+
+
+def chat(*contents: str) -> list[dict[str, str]]:
+    return [{"role": "assistant" if i % 2 else "user", "content": text} for i, text in enumerate(contents)]
+
+
+def test_chat_turns_are_said_as_they_were(tmp_path: Path) -> None:
+    first = "Thought: find X\nAction: search[X]\nThought: and\nAction: search[Z]"
+    path = released(tmp_path, chat("Who wrote X?", first, "Observation: by Y", "Hm.\nAction: finish[Y]", CLOSING))
+    assert says(path) == [first, "Hm.\nAction: finish[Y]"]
+    assert Recorded(str(path)).name == "recorded[hotpotqa_dev_0_500_model.json]"
+
+
+@pytest.mark.parametrize("head", [HEAD, "Who wrote X?\n", "Question: Who wrote X?\n"])
+def test_text_is_cut_into_turns(tmp_path: Path, head: str) -> None:
+    body = (
+        "Thought: find X\nor Z\nAction: search[X]\nObservation: by Y: Thought and Action: none\n"
+        "Thought: made up\nAction: search[Z]\nObservation: I think\nThought: so it is\nObservation: the real one\n"
+        f"Thought: so\nAction: finish[Y]\n{CLOSING}"
+    )
+    path = released(tmp_path, head + body)
+    assert says(path) == [
+        "Thought: find X\nor Z\nAction: search[X]",
+        "Thought: made up\nAction: search[Z]",
+        "Thought: so\nAction: finish[Y]",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("turn", "said"),
+    [
+        ("Thought: t\nAction: search[X] and more", "Thought: t\nAction: search[X] and more]"),
+        ("Thought: t\nAction: search[X", "Thought: t\nAction: search[X]"),
+        ("Thought: t\nAction: Search[X]", "Thought: t\nAction: search[X]"),
+        ("Thought: t\nAction: click[X]", "Thought: t\nAction: click[X]"),
+        ("Thought: no action", "Thought: no action"),
+    ],
+)
+def test_an_answered_turn_is_made_readable(tmp_path: Path, turn: str, said: str) -> None:
+    last = "Thought: so\nAction: finish[Y]"
+    path = released(tmp_path, chat("Who wrote X?", turn, "Observation: by Y", last, CLOSING))
+    assert says(path) == [said, last]
+
+
+def test_the_answer_that_was_taken_wins(tmp_path: Path) -> None:
+    turn = "Thought: so\nAction: finish[The Y.]\nThought: done"
+    assert says(released(tmp_path, chat("Who wrote X?", turn, CLOSING), pred="y")) == [turn]
+    changed = released(tmp_path / "..", chat("Who wrote X?", turn, CLOSING), pred="y thought done")
+    assert says(changed) == ["Thought: so\nAction: finish[y thought done]"]
+
+
+def trajectory(*steps: Step, choices: Sequence[str] = ()) -> Trajectory:
+    question = Question("q", "Which?", "B", "test", "dev", tuple(choices))
+    return Trajectory(question, "react", steps, Ending.FINISH, "B", Score(1.0, 1.0, True))
+
+
+def test_our_own_predictions(tmp_path: Path) -> None:
+    steps = Step("a", "search", "b", "c"), Step("hm", "", "", "Again."), Step("d", "finish", "B")
+    original = trajectory(*steps, choices="xy")
+    append_line(tmp_path / "predictions.jsonl", original.to_json())
+    said = ["Thought: a\nAction: search[b]", "hm", "Thought: d\nAction: finish[B]"]
+    assert says(tmp_path / "predictions.jsonl", "Which?\nA. x\nB. y", few_shot="Another prompt") == said
+
+
+def test_a_forced_opening_is_not_said_twice(tmp_path: Path) -> None:
+    append_line(tmp_path / "p.jsonl", trajectory(Step("I reflect. So b.", "search", "b", "c")).to_json())
+    lm = Recorded(str(tmp_path / "p.jsonl"))
+    said = asyncio.run(lm.complete(Dialogue("Which?", opening="Thought: I reflect."))).text
+    assert said == " So b.\nAction: search[b]"
+
+
+def test_an_unknown_question_is_a_failure_of_the_model(tmp_path: Path) -> None:
+    path = released(tmp_path, chat("Who wrote X?", "Thought: so\nAction: finish[Y]", CLOSING))
+    with pytest.raises(ModelError, match="holds no episode of this question, which its run may not have finished"):
+        asyncio.run(Recorded(str(path)).complete(Dialogue("Who wrote Z?")))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('{"3": {"traj": 7}}', "row 3: expected traj to be messages, or a text that begins with its question"),
+        ('{"3": {"traj": "no question"}}', "row 3: expected traj"),
+        ('{"3": {"traj": [{"content": "Q?"}, {"content": null}]}}', "row 3: .*messages hold texts"),
+        ('{"3": {"traj": [{"role": "system", "content": "Hi"}]}}', "row 3: .*the assistant's in turns"),
+        ('{"3": {"traj": [{"content": "Q?"}], "pred": 7}}', "row 3: expected pred to be the answer's text"),
+        ("[" * 100_000, "nested too deeply"),
+        ("{", "is not JSON"),
+        ("7", "holds one int"),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "t.json").write_text(text)
+    with pytest.raises(DataError, match=f"t.json.*{message}"):
+        Recorded(str(tmp_path / "t.json"))
+
+
+def test_the_released_run_can_be_said_to_its_end(real_data: Path) -> None:
+    (path,) = (real_data / "fireact/trajs").glob("*.json")
+    for episode in read(path, Counter()):
+        assert len(says(path, episode.question.prompt())) == len(episode.steps)

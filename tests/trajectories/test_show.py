@@ -1,0 +1,93 @@
+"""The command that shows training rows."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from fireact.trajectories.files import write
+from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from fireact.trajectories.show import main
+
+STEPS = (Step("I need X.", "search", "X", "X is [by] Y."), Step("So.", "finish", "Y"))
+TRAJECTORY = Trajectory(
+    Question("q1", "Who wrote X?", "Y", "task", "train"), "react", STEPS, Ending.FINISH, "Y", Score(1.0, 1.0, True)
+)
+
+
+def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    monkeypatch.setattr(sys, "argv", ["show", *arguments])
+    main()
+    return capsys.readouterr().out
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> str:
+    write(tmp_path / "t.jsonl", [TRAJECTORY] * 5)
+    return str(tmp_path / "t.jsonl")
+
+
+def test_targets_are_marked_without_a_backbone(
+    file: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = shown(monkeypatch, capsys, file, "-n", "1")
+    assert "Who wrote X?\n\n### Response:\n«Thought: I need X.\nAction: search[X]\n»Observation: X is [by] Y.\n" in text
+    assert "«Thought: So.\nAction: finish[Y]\n»«<end>»" in text
+    assert "q1 · react · 2 rounds · right" in text and text.count("q1 ·") == 1
+
+
+def test_tokens_are_counted_with_a_backbone(
+    file: str, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = [file, "--backbone", str(tiny_folder), "--format", "chat", "-n", "2"]
+    text = shown(monkeypatch, capsys, *options)
+    assert text.count("«Thought: So.\nAction: finish[Y]<|im_end|>»") == 2
+    assert text.count("of them targets") == 2
+    everything = shown(monkeypatch, capsys, *options, "--loss-on", "all")
+    assert "«<|im_start|>user\nWho wrote X?<|im_end|>" in everything
+
+
+def test_the_whole_file_is_read_and_counted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = replace(TRAJECTORY, steps=(), ending=Ending.MODEL_FAILURE, score=Score(0.0, 0.0, False))
+    write(tmp_path / "t.jsonl", [wrong, *[TRAJECTORY] * 4])
+    text = shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"), "-n", "1")
+    assert text.count("q1 ·") == 1 and text.endswith("\nrows 5, failed 1, failed_unlearnable 1\n")
+    write(tmp_path / "t.jsonl", [*[TRAJECTORY] * 4, replace(TRAJECTORY, steps=())])
+    with pytest.raises(SystemExit, match="t.jsonl, line 5: steps is empty"):
+        shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"), "-n", "1")
+
+
+def test_a_row_cannot_steer_the_terminal_or_the_markup(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = (Step("I \x1b[2Jneed\r X.", "search", "X", "\x9b31m[/red]\u202e"), STEPS[1])
+    question = replace(TRAJECTORY.question, id="[/b]\x1b]0;x\x07\nq", text="[red]Who?\x00")
+    write(tmp_path / "t.jsonl", [replace(TRAJECTORY, question=question, steps=steps)])
+    text = shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"))
+    assert all(character.isprintable() or character == "\n" for character in text)
+    assert r"Thought: I \x1b[2Jneed\r X." in text and r"\x9b31m[/red]\u202e" in text and r"[red]Who?\x00" in text
+    assert r"[/b]\x1b]0;x\x07 q · react" in text
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["none.jsonl"], "none.jsonl can't be read"),
+        (["FILE", "--backbone", "none"], "=none holds no tokenizer"),
+        (["FILE.empty.jsonl"], "empty.jsonl holds no trajectory; name a file with at least one"),
+        (["FILE.escape.jsonl"], r"escape.jsonl, line 1: .*'\\x1b\[2J'"),
+    ],
+)
+def test_mistakes_end_in_one_sentence(
+    file: str, arguments: list[str], message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path(f"{file}.empty.jsonl").write_text("\n")
+    Path(f"{file}.escape.jsonl").write_text('{"messages": [], "\\u001b[2J": 1}')
+    monkeypatch.setattr(sys, "argv", ["show", *[argument.replace("FILE", file) for argument in arguments]])
+    with pytest.raises(SystemExit, match=message):
+        main()
