@@ -13,7 +13,6 @@ from fireact import moved
 from fireact.runs.result_keys import config_hash, result_keys
 from tests.conftest import ROOT
 
-
 INSIDE = {"fireact.search.bm25": "fireact.tools.bm25", "fireact.app.command": "fireact.cli.command"}
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from fireact.reporting.grid import read_grid
 from tests.conftest import ROOT
-from tests.test_folders import everything
+from tests.trajectories.storage.test_folders import everything
 from tests.wandb_file import written
 
 # What a user's shell has: other tests of this process may have left W&B's service or a rank behind.

@@ -39,7 +39,7 @@ def cell(script: str, *, _root_: DictConfig) -> str:
 
 
 def prompt(method: str, *, _root_: DictConfig) -> str | None:
-    """The few-shot prompt of a method for the composed task, below ``fireact/methods/prompts``; None without a task."""
+    """The few-shot prompt of a method for the composed task, below ``fireact/agent/prompts``; None without a task."""
     task = OmegaConf.select(_root_, "task")
     return None if task is None else f"{task.get('prompts') or task.name}/{method}.txt"
 

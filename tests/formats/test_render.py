@@ -53,7 +53,7 @@ def word_tokenizer() -> Any:
 @pytest.fixture(scope="module")
 def embedded_tokenizer() -> Any:
     """The embedded backbone's own; skips where nobody has prepared it."""
-    folder = Path(__file__).resolve().parent.parent / ".cache" / "backbones" / "smollm2_135m"
+    folder = Path(__file__).resolve().parents[2] / ".cache" / "backbones" / "smollm2_135m"
     if not (folder / "tokenizer.json").is_file():
         pytest.skip("the embedded backbone is not prepared; run: python -m fireact.models.backbone")
     return AutoTokenizer.from_pretrained(folder)

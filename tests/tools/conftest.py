@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from tests.search.loopback import Service
+from tests.tools.loopback import Service
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import pytest
 
 from fireact.errors import ConfigError, ToolError
 from fireact.tools.http import Http, Limits, at, explained
-from tests.search.loopback import QUICK, Service
+from tests.tools.loopback import QUICK, Service
 
 SLOW_DOWN = (429, {"error": "Too fast. Wait."}, {"Retry-After": "3"})
 

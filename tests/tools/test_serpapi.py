@@ -9,7 +9,7 @@ import pytest
 
 from fireact.errors import ConfigError, ToolError
 from fireact.tools.serpapi import SerpApi, choose
-from tests.search.loopback import QUICK, Service
+from tests.tools.loopback import QUICK, Service
 
 FOUND = {"search_metadata": {"status": "Success"}, "search_parameters": {"engine": "google", "q": "x"}}
 ORGANIC = [{"position": 1, "title": "T", "snippet": "A first\n snippet."}, {"position": 2, "snippet": "A second one."}]

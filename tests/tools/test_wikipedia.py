@@ -10,7 +10,7 @@ import pytest
 
 from fireact.errors import ConfigError, ToolError
 from fireact.tools.wikipedia import Wikipedia
-from tests.search.loopback import QUICK, Service
+from tests.tools.loopback import QUICK, Service
 
 FILM = {
     "pageid": 1, "ns": 0, "title": "Blade Runner", "index": 2,
