@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import random
 from collections.abc import Iterable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +17,7 @@ from fireact.ranges import Text
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
 from fireact.trajectories.records import Document, Question
-from fireact.trajectories.storage.download import Need, fetch, need, sha256_of
+from fireact.trajectories.storage.download import Need, fetch, need, sha256_of, together
 
 _PAPER_SEED, _PAPER_QUESTIONS = 233, 500
 _SETS = ("paper", "dev", "train", "distractor300")
@@ -100,7 +100,7 @@ class HotpotQA(QuestionFile):
         if self._selection == "distractor300":
             rows = self._lines(_300[0])
             return [self._question(f"distractor300-{row['id']}", row) for row in rows]
-        paths = [fetch(name, self._cache_dir) for name in self._question_files()] or [Path(str(self._path))]
+        paths = self._fetched(self._question_files()) or [Path(str(self._path))]
         return [self._question(f"{self._split}-{i}", row) for i, row in enumerate(read_rows(paths))]
 
     def arrange(self, questions: list[Question]) -> list[Question]:
@@ -137,9 +137,12 @@ class HotpotQA(QuestionFile):
 
     @cached_property
     def _paragraph_paths(self) -> list[Path]:
-        paths = [fetch(name, self._cache_dir) for name in self._paragraph_files()] or [Path(str(self._path))]
+        paths = self._fetched(self._paragraph_files()) or [Path(str(self._path))]
         self._check_set(paths)
         return paths
+
+    def _fetched(self, names: Sequence[str]) -> list[Path]:
+        return together(partial(fetch, name, self._cache_dir) for name in names)
 
     def _check_set(self, paths: Sequence[Path]) -> None:
         """Questions and paragraphs of dev come from two files, matched by the questions' texts."""

@@ -69,6 +69,7 @@ train | backbone.revision=123 | must be text or null; put quotes round it to mak
 train | size.n=2.5 | must be a whole number from 1 to 1000000000 or null
 train | data.counts.react=1.5 | must be a whole number from 0 to 1000000000 or null
 train | data.counts.react=-1 | must be a whole number from 0 to 1000000000 or null
+train | data.proportions.miniwiki.cot=-5 | must be a whole number from 1 to 1000000000
 train | act.limit=0 | must be a whole number from 1 to 1000000000 or null
 train | act.task=miniwiki | must be a list of text or null
 train | trainer.num_nodes=0 trainer=ddp | must be a whole number from 1 to 1000000000

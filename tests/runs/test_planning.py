@@ -97,6 +97,18 @@ def test_what_would_be_fetched_is_named_and_not_fetched(plan, monkeypatch):
     assert any(line.startswith(note) for line in lines)
 
 
+@pytest.mark.parametrize(("script", "asked", "files"), [
+    ("train", ["data=hotpotqa", "method=react_cot"], ["hotpotqa.json", "hotpotqa_multimethod.json"]),
+    ("generate", ["task=hotpotqa", "task.questions=train"], ["train-00000-of-00002", "train-00001-of-00002"]),
+])
+def test_every_file_that_would_be_fetched_is_named(plan, monkeypatch, tmp_path, script, asked, files):
+    monkeypatch.delenv("FIREACT_DATA", raising=False)
+    monkeypatch.setenv("HF_HUB_CACHE", str(tmp_path))
+    _, lines, _ = plan(script, *asked)
+    notes = " ".join(line for line in lines if line.startswith("note: "))
+    assert [notes.count(f"{file} is") + notes.count(f"{file}.parquet is") for file in files] == [1, 1]
+
+
 def test_what_a_paid_model_may_cost_at_most(plan, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     lm = ["lm=openai", "lm.model=m", "+lm.prices.m.input=0", "+lm.prices.m.output=100", "task.limit=10",

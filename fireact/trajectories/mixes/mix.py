@@ -17,6 +17,7 @@ from fireact.trajectories.mixes.cut import Cut
 from fireact.trajectories.mixes.holdings import Lack, Released, held_by, said
 from fireact.trajectories.mixes.strata import ALL, Ranked, Stratum, Table, rank, stratum_of, taken
 from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage.download import together
 
 
 @dataclass(frozen=True)
@@ -130,6 +131,7 @@ class Mix:
             DataError: a file is missing or malformed, there are fewer trajectories than asked for, or none of a method.
         """
         self.report.clear()
+        together(source.file for source in self.sources)  # so that a plan names all that is to be fetched
         ranked = [item for source in self.sources for item in self._take(source)]
         for method in self.methods:
             if not any(item.stratum.method == method for item in ranked):

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from fireact.errors import ConfigError
+from fireact.ranges import Count
 from fireact.trajectories.records import Trajectory
 
-Table = Mapping[str, Mapping[str, int]]
+Table = Mapping[str, Mapping[str, Count]]
 """Numbers by task and method, as in ``{hotpotqa: {react: 500, cot: 187}}``."""
 
 

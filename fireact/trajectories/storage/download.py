@@ -7,7 +7,7 @@ import os
 import shutil
 import tarfile
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -46,11 +46,14 @@ _dry: ContextVar[bool] = ContextVar("dry", default=False)
 
 
 class WouldFetch(DataError):
-    """Raised instead of a download in a ``dry`` block; ``url`` is where the file would come from."""
+    """Raised instead of downloads in a ``dry`` block; ``needs`` are the files that would be fetched."""
 
-    def __init__(self, name: str, url: str, size: int | None) -> None:
-        super().__init__(f"{name} is to be fetched from {url}" + (f", {size:,} bytes" if size else ""))
-        self.name, self.url = name, url
+    def __init__(self, needs: Sequence[Need]) -> None:
+        super().__init__("; ".join(
+            f"{need.name} is to be fetched from {need.source}" + (f", {need.size:,} bytes" if need.size else "")
+            for need in needs
+        ))
+        self.needs = tuple(needs)
 
 
 @contextmanager
@@ -61,6 +64,20 @@ def dry() -> Iterator[None]:
         yield
     finally:
         _dry.reset(token)
+
+
+def together(files: Iterable[Callable[[], Path]]) -> list[Path]:
+    """What each of ``files`` gives, in order; in a ``dry`` block one ``WouldFetch`` names all that are not here yet."""
+    found: list[Path] = []
+    needs: dict[str, Need] = {}
+    for file in files:
+        try:
+            found.append(file())
+        except WouldFetch as fetch:
+            needs |= {need.name: need for need in fetch.needs}
+    if needs:
+        raise WouldFetch([*needs.values()])
+    return found
 
 
 def names(head: str) -> list[str]:
@@ -83,7 +100,7 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
     if known.sha256 is not None and _is(file, known):
         return file
     if _dry.get() and (wanted := need(name, cache_dir)).path is None and wanted.source:
-        raise WouldFetch(wanted.name, wanted.source, wanted.size)
+        raise WouldFetch([wanted])
     if known.hub:
         return _from_hub(name, known, file)
     if known.archive:
