@@ -99,7 +99,8 @@ def test_what_would_be_fetched_is_named_and_not_fetched(plan, monkeypatch):
 
 @pytest.mark.parametrize(("script", "asked", "files"), [
     ("train", ["data=hotpotqa", "method=react_cot"], ["hotpotqa.json", "hotpotqa_multimethod.json"]),
-    ("generate", ["task=hotpotqa", "task.questions=train"], ["train-00000-of-00002", "train-00001-of-00002"]),
+    ("generate", ["task=hotpotqa", "task.questions=train", "lm=huggingface"],
+     ["train-00000-of-00002", "train-00001-of-00002"]),
 ])
 def test_every_file_that_would_be_fetched_is_named(plan, monkeypatch, tmp_path, script, asked, files):
     monkeypatch.delenv("FIREACT_DATA", raising=False)
