@@ -172,7 +172,7 @@ def test_retries_end_in_one_sentence() -> None:
         (error(404, "The model `m` does not exist"), ConfigError, "has no model m (HTTP 404); set lm.model"),
         (error(429, "quota", "insufficient_quota"), ConfigError, "quota is used up (HTTP 429); add credit"),
         (error(402, "Insufficient Balance"), ConfigError, "quota is used up (HTTP 402); add credit"),
-        (error(400, f"bad {KEY}"), ModelError, "refuses the request (HTTP 400: bad …); mend it"),
+        (error(400, f"bad {KEY}"), ModelError, "refuses the request (HTTP 400: bad …); fix it"),
         (Answer({"detail": "Unexpected fields: seed"}, 422), ModelError, "(HTTP 422: Unexpected fields: seed)"),
     ],
 )
