@@ -26,6 +26,7 @@ from weakref import WeakValueDictionary
 
 from fireact.errors import BudgetError, ConfigError, FireActError, ModelError, ReplayMiss, StorageError, ToolError
 from fireact.tools.calls import Call, current
+from fireact.trajectories.storage.reading import joined
 
 SCHEMA = 2
 # What each schema adds to the one before.
@@ -319,7 +320,7 @@ async def _make(ask: Ask) -> Call:
         answer, error = await ask(), ""
     except tuple(_ENDINGS.values()) as failure:
         answer, error = str(failure), type(failure).__name__
-    return Call(answer, error, time.time(), time.perf_counter() - started)
+    return Call(joined(answer), error, time.time(), time.perf_counter() - started)
 
 
 def json_text(value: Any) -> str:

@@ -7,6 +7,7 @@ import json
 import logging
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,7 @@ from fireact.ranges import Count, Positive, Retries, Seconds, Wait
 from fireact.trajectories.storage.reading import joined
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after, retrying
 
+log = logging.getLogger(__name__)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED = {401, 402, 403}
 _LONGEST = 16 * 2**20  # bytes of a reply
@@ -70,6 +72,7 @@ class Http:
             raise ConfigError(f"search.base_url={url} is no address; it begins with http:// or https://")
         self._service, self._url, self._limits, self._fix, self._headers = service, url, limits, fix, headers
         self._places = asyncio.Semaphore(limits.connections)
+        self._counts: Counter[str] = Counter()
         self._next = 0.0  # when the next request may leave, on the monotonic clock
 
     async def get(
@@ -100,6 +103,8 @@ class Http:
 
     async def aclose(self) -> None:
         """Close the connections; the client answers no more."""
+        if replaced := self._counts.total():
+            log.warning(f"halves of characters in what {self._service} answered are replaced by \ufffd ({replaced} of them)")
         if "_client" in vars(self):  # made at the first request
             await self._client.aclose()
 
@@ -114,7 +119,7 @@ class Http:
     ) -> dict[str, Any]:
         await self._turn()
         response, text = await self._reply({**params, **secret})
-        said = _json(text, secret)
+        said = _json(text, secret, self._counts)
         status = f"HTTP {response.status_code}: {explained(said)}"
         if response.status_code in _REFUSED:
             raise ConfigError(f"{self._service} refuses to answer ({status}); {self._fix}")
@@ -164,7 +169,7 @@ class Http:
         return AttemptFailed(trouble, retry=retry, wait_s=wait_s)
 
 
-def _json(text: str, secret: Mapping[str, str]) -> Any:
+def _json(text: str, secret: Mapping[str, str], counts: Counter[str]) -> Any:
     """What the service says, should it repeat a secret, without that; halves of characters are replaced."""
     for value in secret.values():
         text = text.replace(value, "***")
@@ -172,7 +177,7 @@ def _json(text: str, secret: Mapping[str, str]) -> Any:
         said = json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    return json.loads(joined(said))
+    return json.loads(joined(said, counts))
 
 
 def at(said: Any, *path: str | int) -> Any:

@@ -19,9 +19,11 @@ from fireact.journal import store as journals
 from fireact.journal.journaled import JournaledModel, JournaledSearch
 from fireact.journal.store import Journal
 from fireact.lms.base import Completion
+from fireact.lms.openai import OpenAI
 from fireact.tools.calls import begin, current
 from fireact.trajectories.dialogue import Dialogue, Turn
 from fireact.trajectories.records import Question, Score
+from tests.lms.openai_server import Loopback, chat, error
 
 DIALOGUE = Dialogue("Who wrote X?", "Answer questions.", (Turn("Action: search[X]", "X is by Y.", (1, 2)),), "Thought:")
 SETTINGS = {"lm.temperature": 0.0, "lm.model": "m"}
@@ -407,3 +409,26 @@ def test_no_finished_call_is_repeated_after_kills(tmp_path: Path) -> None:
     counts = kills.count(tmp_path, kills=5, seed=1)
     assert counts["repeated"] == 0
     assert counts["kills"] >= 3, "the others came too late; the run had ended"
+
+
+def test_halves_of_characters_from_a_server_never_fail_the_journal(tmp_path: Path) -> None:
+    """Neither in an answer, nor in the sentence of an error, nor from a tool of a user's own."""
+
+    async def run() -> list[Any]:
+        answers = error(400, "bad \ud83d"), chat("Action: finish[\ud83d]")
+        async with Loopback(*answers) as server:
+            with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+                lm = JournaledModel(OpenAI("m", server.url), journal, {})
+                refused = await asyncio.gather(lm.complete(DIALOGUE), return_exceptions=True)
+                said = await lm.complete(DIALOGUE)
+                await lm.aclose()
+                return [str(*refused), said.text.strip(), await JournaledSearch(Halves(), journal, {}).search("q")]
+
+    refused, said, found = asyncio.run(run())
+    assert "refuses the request (HTTP 400: bad \ufffd)" in refused
+    assert (said, found) == ("Action: finish[\ufffd]", "q \ufffd \U0001f600")
+
+
+class Halves(Search):
+    async def search(self, query: str) -> str:
+        return f"{query} \ud83d \ud83d\ude00"

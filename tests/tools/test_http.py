@@ -197,9 +197,12 @@ def test_limits_that_bound_nothing_are_refused(limit: dict[str, Any]) -> None:
         Limits(**limit)
 
 
-def test_halves_of_characters_are_joined_or_replaced(service: Service) -> None:
+def test_halves_of_characters_are_joined_or_replaced_and_counted(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     service.answers = [(200, b'{"a": "\\ud83d\\ude00 \\ud83d"}', {})]
-    assert get(service.url) == [{"a": "\U0001f600 \ufffd"}]
+    assert get(service.url, times=2) == [{"a": "\U0001f600 \ufffd"}] * 2
+    assert caplog.messages[-1] == "halves of characters in what Service answered are replaced by \ufffd (2 of them)"
 
 
 def test_busy_with_status_200(service: Service) -> None:

@@ -8,6 +8,7 @@ import logging
 import math
 import os
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -109,6 +110,7 @@ class OpenAI:
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep
         self._doubted: set[str] = set()
+        self._counts: Counter[str] = Counter()
         # Its own retries would be unknown to the gate and the budget; httpx looks at every connection for every call.
         self._client = AsyncOpenAI(
             api_key=self._server.key,
@@ -138,6 +140,8 @@ class OpenAI:
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if replaced := self._counts.total():
+            log.warning(f"halves of characters in what {self.name} answered are replaced by \ufffd ({replaced} of them)")
         await self._client.close()
 
     def _body(self, dialogue: Dialogue) -> dict[str, Any]:
@@ -165,7 +169,7 @@ class OpenAI:
         self._doubt(allowed, reply)
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
-        said = cut_turn(joined(reply.text)).strip()
+        said = cut_turn(joined(reply.text, self._counts)).strip()
         return Completion(_after(opening, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:

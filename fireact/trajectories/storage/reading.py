@@ -112,9 +112,17 @@ def members(raw: bytes, what: str, expected: str, surrogates: Surrogates) -> Ite
         raise source.no_json("Extra data", source.next(end + 1))
 
 
-def joined(text: str) -> str:
-    """``text`` with halves of surrogate pairs joined that follow each other, and lone ones replaced by U+FFFD."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace") if _SURROGATE.search(text) else text
+def joined(text: str, counts: Counter[str] | None = None) -> str:
+    """``text`` with halves of surrogate pairs joined that follow each other, and lone ones replaced by U+FFFD.
+
+    These are counted as ``replaced_surrogates``. No tokenizer, UTF-8 file or database takes them.
+    """
+    if not _SURROGATE.search(text):
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if counts is not None:
+        counts["replaced_surrogates"] += whole.count("\ufffd") - text.count("\ufffd")
+    return whole
 
 
 def printable(text: str) -> str:
