@@ -17,7 +17,8 @@ from fireact.ranges import Text
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
 from fireact.trajectories.records import Document, Question
-from fireact.trajectories.storage.download import Need, fetch, need, sha256_of
+from fireact.trajectories.storage.digests import digest
+from fireact.trajectories.storage.download import Need, fetch, need
 
 _PAPER_SEED, _PAPER_QUESTIONS = 233, 500
 _SETS = ("paper", "dev", "train", "distractor300")
@@ -85,7 +86,7 @@ class HotpotQA(QuestionFile):
         """
         if self._selection == "distractor300":
             return None
-        return " ".join(map(sha256_of, self._paragraph_paths))
+        return " ".join(digest(path, self._cache_dir) for path in self._paragraph_paths)
 
     def files(self) -> list[Need]:
         """The public files that ``questions`` reads."""

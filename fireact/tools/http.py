@@ -17,7 +17,7 @@ import httpx
 
 from fireact.errors import ConfigError, ToolError
 from fireact.ranges import Count, Positive, Retries, Seconds, Wait
-from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after, retrying
 
 log = logging.getLogger(__name__)
@@ -104,7 +104,7 @@ class Http:
     async def aclose(self) -> None:
         """Close the connections; the client answers no more."""
         if replaced := self._counts.total():
-            log.warning(f"halves of characters in what {self._service} answered are replaced by \ufffd ({replaced} of them)")
+            log.warning(HALVES, self._service, replaced)
         if "_client" in vars(self):  # made at the first request
             await self._client.aclose()
 

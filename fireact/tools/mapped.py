@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from fireact.errors import StorageError
 from fireact.tools.postings import Postings, merge, write_blocks
-from fireact.tools.watching import Watch
 from fireact.trajectories.records import Document
 from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.watching import Watch
 
 _DOCUMENTS, _BLOCKS, _LINES = "documents.jsonl", "blocks", "lines.npy"
 _FORMAT = "postings 1"  # of the files of an index

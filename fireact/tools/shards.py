@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 
 from fireact.errors import DataError
 from fireact.tools.mapped import line_of
-from fireact.tools.watching import Watch
 from fireact.trajectories.records import Document
+from fireact.trajectories.storage.watching import Watch
 
 _PATTERN = "**/*.bz2"
 
@@ -107,15 +107,16 @@ def write_corpus(shards: Archive | Folder, corpus: Path) -> None:
             out.writelines(_lines(shard, shards.path))
             out.flush()
             done += 1
-            _replace(state, [done, out.seek(0, os.SEEK_END), False])
+            _note(state, [done, out.seek(0, os.SEEK_END), False])
             watch(shard.until)
         if not done:
             raise DataError(f"{shards.path} holds no shards, bz2 files as AA/wiki_00.bz2; name the archive of "
                             "HotpotQA's Wikipedia, or the folder that it was extracted to")
-        _replace(state, [done, out.tell(), True])
+        _note(state, [done, out.tell(), True])
 
 
-def _replace(state: Path, value: list[Any]) -> None:
+def _note(state: Path, value: list[Any]) -> None:
+    """Not synced, which would take longer than to read a shard: what a crash of the machine loses is read again."""
     partial = state.with_suffix(".partial")
     partial.write_text(json.dumps(value), "utf-8")
     partial.replace(state)

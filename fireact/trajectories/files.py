@@ -16,7 +16,6 @@ traj                  released evaluation run (``trajs/*.json``), one per questi
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -27,6 +26,7 @@ from fireact.errors import DataError, StorageError, quoted
 from fireact.trajectories.importers import released
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY
 
 
@@ -89,7 +89,7 @@ def _is_published(path: Path) -> bool:
     """Whether it is one of the public files, byte for byte."""
     try:
         like = {known.sha256 for known in REGISTRY.values() if known.size == path.stat().st_size}
-        return bool(like) and hashlib.sha256(path.read_bytes()).hexdigest() in like
+        return bool(like) and digest(path) in like
     except OSError:
         return False  # what is wrong with it is said by who reads it
 

@@ -28,7 +28,7 @@ from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn
-from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ class OpenAI:
     async def aclose(self) -> None:
         """Close the connections."""
         if replaced := self._counts.total():
-            log.warning(f"halves of characters in what {self.name} answered are replaced by \ufffd ({replaced} of them)")
+            log.warning(HALVES, self.name, replaced)
         await self._client.close()
 
     def _body(self, dialogue: Dialogue) -> dict[str, Any]:

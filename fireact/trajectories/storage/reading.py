@@ -26,7 +26,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters but for the line break and the tab, and the marks that turn the direction of writing.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-
+HALVES = "halves of characters in what %s answered are replaced by \ufffd (%d of them)"  # of a service, to be logged
 Surrogates = Counter[str] | Literal["refuse", "keep"]
 
 
