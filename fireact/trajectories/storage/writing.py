@@ -76,9 +76,9 @@ def replacing(path: Path, mode: str = "x", keep: Path | None = None) -> Iterator
     # The process id keeps two ranks of one run out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
-    text = {} if "b" in mode else {"encoding": "utf-8", "errors": _LONE_SURROGATES}
+    encoding, errors = (None, None) if "b" in mode else ("utf-8", _LONE_SURROGATES)
     try:
-        with open(temporary, mode, **text) as file:
+        with open(temporary, mode, encoding=encoding, errors=errors) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
