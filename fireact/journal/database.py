@@ -1,4 +1,4 @@
-"""The journal's file: SQLite in write-ahead mode, known as ours by its tables, and told in one sentence where it fails."""
+"""The journal's file: SQLite in write-ahead mode, told from others by its tables; what fails is one sentence."""
 
 from __future__ import annotations
 
