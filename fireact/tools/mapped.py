@@ -61,9 +61,9 @@ class Lines(Sequence[Document]):
 
 
 def line_of(document: Document) -> bytes:
-    """A document as a line of JSON; a lone surrogate, which UTF-8 can't hold, becomes its escape."""
+    """A document as a line of JSON; half of a surrogate pair, which no reader takes, becomes U+FFFD."""
     row = json.dumps({"title": document.title, "text": document.text}, ensure_ascii=False)
-    return f"{row}\n".encode(errors="backslashreplace")
+    return f"{reading.joined(row)}\n".encode()
 
 
 def place_of(folder: Path, content: str, key: str) -> Path:
