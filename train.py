@@ -14,7 +14,7 @@ from fireact.errors import DataError
 from fireact.runs import planning, run_folders, sweep
 from fireact.runs.dashboard import opened
 from fireact.runs.result_keys import result_keys
-from fireact.trajectories.storage.writing import digests
+from fireact.trajectories.storage.digests import digests
 
 
 @cli.main("train", sweep.table_of(sweep.tuned_and_acted), planning.show)
@@ -24,7 +24,7 @@ def train(cfg: cli.Config) -> float:
         sweep.check(cfg)
     if cfg.adapter.name == "none":
         return prompt(cfg)
-    files = digests(result_keys(cli.resolved(cfg.data)))
+    files = digests(result_keys(cli.resolved(cfg.data)), cfg.cache_dir)
     shape = {**cli.resolved(cfg), **({"data_sha256": files} if files else {})}
     if not run_folders.is_first_rank():  # it only helps the first one with the fit
         tune(cfg, run_folders.open(cfg.run_dir, shape), None)

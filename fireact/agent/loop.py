@@ -12,6 +12,7 @@ from fireact.lms.base import Completion, LanguageModel
 from fireact.tools.base import SearchTool
 from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step
 from fireact.trajectories.records import FINISH, Ending, Question, Step, Usage
+from fireact.trajectories.storage.reading import joined
 
 
 class Loop:
@@ -55,7 +56,7 @@ class Loop:
             except ModelError as error:
                 return self._end(Ending.MODEL_FAILURE, error=str(error))
             self._count(completion)
-            text = opening + completion.text
+            text = joined(opening + completion.text)
             step = self._parse(text)
             if not step.action:
                 if len(self._steps) - rounds >= self._max_retries:
@@ -68,7 +69,7 @@ class Loop:
                 self._steps.append(step)
                 return self._end(Ending.FINISH, step.argument)
             try:
-                observation = await search.search(step.argument)
+                observation = joined(await search.search(step.argument))
             except ToolError as error:
                 self._steps.append(step)
                 return self._end(Ending.TOOL_FAILURE, error=str(error))

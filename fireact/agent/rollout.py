@@ -40,21 +40,21 @@ class Rollout:
         escapes a method is a bug or a wrong configuration; it stops the others and is raised here.
         """
         waiting = iter(questions)
-        flying: set[asyncio.Task[Trajectory]] = set()
+        pending: set[asyncio.Task[Trajectory]] = set()
         try:
             while True:
-                while len(flying) < self.lm.concurrency and (question := next(waiting, None)) is not None:
-                    flying.add(asyncio.create_task(self._act(question)))
-                if not flying:
+                while len(pending) < self.lm.concurrency and (question := next(waiting, None)) is not None:
+                    pending.add(asyncio.create_task(self._act(question)))
+                if not pending:
                     return
-                landed, flying = await asyncio.wait(flying, return_when=asyncio.FIRST_COMPLETED)
+                done, pending = await asyncio.wait(pending, return_when=asyncio.FIRST_COMPLETED)
                 # What was finished is handed over before the first failure is raised; asking for it marks all as seen.
-                for task in sorted(landed, key=lambda task: task.exception() is not None):
+                for task in sorted(done, key=lambda task: task.exception() is not None):
                     yield task.result()
         finally:
-            for task in flying:
+            for task in pending:
                 task.cancel()
-            await asyncio.gather(*flying, return_exceptions=True)
+            await asyncio.gather(*pending, return_exceptions=True)
 
     async def _act(self, question: Question) -> Trajectory:
         calls = begin(question)

@@ -26,7 +26,8 @@ from fireact.tools.base import SearchTool
 from fireact.trajectories.files import read
 from fireact.trajectories.records import EM, Ending, Question, Trajectory
 from fireact.trajectories.selection import Selection, check_formats, export
-from fireact.trajectories.storage.writing import digest, digests, write_lines
+from fireact.trajectories.storage.digests import digest, digests
+from fireact.trajectories.storage.writing import write_lines
 
 # Of a task, what says which questions are asked, and nothing of the documents that a tool searches.
 _NO_CORPUS = ("corpus.limit", "corpus.order", "corpus.prompts")
@@ -40,7 +41,7 @@ def open_run(cfg: Config) -> run_folders.Run:
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
     """
-    files = digests(result_keys(resolved(cfg.task)))
+    files = digests(result_keys(resolved(cfg.task)), cfg.cache_dir)
     content = {"tuned_sha256": _weights(cfg.tuned), **({"task_sha256": files} if files else {})}
     run = run_folders.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == run_folders.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
@@ -198,7 +199,8 @@ def _search(node: Config, journal: Journal) -> SearchTool:
 def _settings(kind: str, node: Config) -> dict[str, Any]:
     """What shapes the answers of a part: its configuration and the content of every file that this names."""
     settings = result_keys({kind: resolved(node)}, [*IGNORED, *_NO_CORPUS])
-    return {**settings, **{f"{key} sha256": digest for key, digest in digests(settings).items()}}
+    content = digests(settings, node.get("cache_dir"))
+    return {**settings, **{f"{key} sha256": digest for key, digest in content.items()}}
 
 
 def _weights(adapter: str | None) -> dict[str, str]:

@@ -5,7 +5,6 @@ Dev question 0: "Were Scott Derrickson and Ed Wood of the same nationality?" →
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Iterable, Sequence
 from functools import cached_property, partial
@@ -17,7 +16,9 @@ from fireact.ranges import Text
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
 from fireact.trajectories.records import Document, Question
-from fireact.trajectories.storage.download import Need, fetch, need, sha256_of, together
+from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.digests import digest
+from fireact.trajectories.storage.download import Need, fetch, need, together
 
 _PAPER_SEED, _PAPER_QUESTIONS = 233, 500
 _SETS = ("paper", "dev", "train", "distractor300")
@@ -85,7 +86,7 @@ class HotpotQA(QuestionFile):
         """
         if self._selection == "distractor300":
             return None
-        return " ".join(map(sha256_of, self._paragraph_paths))
+        return " ".join(digest(path, self._cache_dir) for path in self._paragraph_paths)
 
     def files(self) -> list[Need]:
         """The public files that ``questions`` reads."""
@@ -158,8 +159,7 @@ class HotpotQA(QuestionFile):
         print(f"{text}: their paragraphs may not be in the corpus", flush=True)
 
     def _lines(self, name: str) -> list[dict[str, Any]]:
-        with fetch(name, self._cache_dir).open(encoding="utf-8") as lines:
-            return [json.loads(line) for line in lines]
+        return [reading.loads(line, f"{name}, line {n}") for n, line in reading.lines(fetch(name, self._cache_dir))]
 
     def _question(self, place: str, row: dict[str, Any]) -> Question:
         return Question(

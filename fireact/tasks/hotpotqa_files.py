@@ -6,7 +6,6 @@ answer. The JSON says them as ``[[title, [sentence, …]], …]``, the parquet a
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,6 +16,7 @@ import polars as pl
 
 from fireact.errors import DataError
 from fireact.trajectories.records import Document
+from fireact.trajectories.storage import reading
 
 _FIELDS = ("question", "answer", "type")
 _DISTRACTOR = "needs a file of HotpotQA's distractor setting (hotpot_dev_distractor_v1.json, or the hub's parquet)"
@@ -115,10 +115,7 @@ def _parquet(path: Path, columns: Sequence[str]) -> pl.DataFrame:
 
 
 def _json(path: Path) -> list[dict[str, Any]]:
-    try:
-        rows = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise DataError(f"{path} is not JSON ({error}); task.path needs a file of HotpotQA's format") from None
+    rows = reading.loads(path.read_bytes(), str(path), "a file of HotpotQA's format")
     for number, row in enumerate(rows if isinstance(rows, list) else [None], start=1):
         if not isinstance(row, dict) or not all(isinstance(row.get(key), str) for key in ("question", "answer")):
             raise DataError(f"{path}, row {number}: expected an object with a question and an answer")

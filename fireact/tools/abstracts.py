@@ -100,4 +100,4 @@ def _place(shards: Folder | None, cache_dir: Path, title_weight: int) -> Path:
 
 
 def _archive(path: str | None, downloads: str) -> Path:
-    return download.check(ARCHIVE, Path(path), _REMEDY) if path else download.fetch(ARCHIVE, downloads)
+    return download.check(ARCHIVE, Path(path), _REMEDY, downloads) if path else download.fetch(ARCHIVE, downloads)

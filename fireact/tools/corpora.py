@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +11,7 @@ from typing import Protocol, runtime_checkable
 from fireact.tools.mapped import Lines, Parse, line_of, open_mapped, place_of
 from fireact.tools.postings import Postings
 from fireact.trajectories.records import Document
+from fireact.trajectories.storage.digests import digest
 
 
 class Corpus(Protocol):
@@ -61,9 +61,7 @@ def mapped_file(path: Path, cache_dir: Path, title_weight: int, parse: Parse) ->
         DataError: a row is malformed.
         StorageError: ``cache_dir`` can't be written.
     """
-    with path.open("rb") as file:
-        content = hashlib.file_digest(file, "sha256").hexdigest()
-    place = place_of(cache_dir, content, f"title_weight={title_weight}")
+    place = place_of(cache_dir, digest(path, cache_dir), f"title_weight={title_weight}")
     return Mapped(path.stem, *open_mapped(place, path, parse, partial(text_of, title_weight=title_weight)))
 
 

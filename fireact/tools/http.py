@@ -6,12 +6,10 @@ import asyncio
 import json
 import logging
 import math
-import random
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC
-from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import Any
 
@@ -19,7 +17,10 @@ import httpx
 
 from fireact.errors import ConfigError, ToolError
 from fireact.ranges import Count, Positive, Retries, Seconds, Wait
+from fireact.trajectories.storage.reading import HALVES, joined
+from fireact.trajectories.storage.retrying import AttemptFailed, retry_after, retrying
 
+log = logging.getLogger(__name__)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED = {401, 402, 403}
 _LONGEST = 16 * 2**20  # bytes of a reply
@@ -60,17 +61,18 @@ class Http:
 
     Args:
         service: its name in messages.
-        mend: what a user can do about a refusal, as the second half of a sentence.
+        fix: what a user can do about a refusal, as the second half of a sentence.
 
     Raises:
         ConfigError: ``url`` is no HTTP address.
     """
 
-    def __init__(self, service: str, url: str, limits: Limits, mend: str, headers: Mapping[str, str] | None = None):
+    def __init__(self, service: str, url: str, limits: Limits, fix: str, headers: Mapping[str, str] | None = None):
         if not url.startswith(("http://", "https://")):
             raise ConfigError(f"search.base_url={url} is no address; it begins with http:// or https://")
-        self._service, self._url, self._limits, self._mend, self._headers = service, url, limits, mend, headers
+        self._service, self._url, self._limits, self._fix, self._headers = service, url, limits, fix, headers
         self._places = asyncio.Semaphore(limits.connections)
+        self._counts: Counter[str] = Counter()
         self._next = 0.0  # when the next request may leave, on the monotonic clock
 
     async def get(
@@ -90,20 +92,19 @@ class Http:
             ConfigError: the service refuses this user (401, 402, 403).
         """
         limits = self._limits
-        for attempt in range(limits.retries + 1):
-            await self._turn()
-            try:
-                return await self._once(params, secret or {}, busy)
-            except _BusyError as error:
-                trouble, wait = error.trouble, error.wait
-            if attempt == limits.retries or (wait or 0) > limits.longest_wait:
-                break
-            await self._rest(attempt, wait)
-        after = f"after {attempt + 1} tries" if attempt else f"and asks to wait {wait:.0f} s" if wait else "at once"
-        raise ToolError(f"{self._service} did not answer, {after} ({trouble}); try again later")
+        policy = retrying(limits.retries, limits.backoff, limits.longest_wait, asyncio.sleep)
+        try:
+            said: dict[str, Any] = await policy(self._once, params, secret or {}, busy)
+        except AttemptFailed as failed:
+            tries, wait = policy.statistics["attempt_number"], failed.wait_s
+            after = f"after {tries} tries" if tries > 1 else f"and asks to wait {wait:.0f} s" if wait else "at once"
+            raise ToolError(f"{self._service} did not answer, {after} ({failed}); try again later") from None
+        return said
 
     async def aclose(self) -> None:
         """Close the connections; the client answers no more."""
+        if replaced := self._counts.total():
+            log.warning(HALVES, self._service, replaced)
         if "_client" in vars(self):  # made at the first request
             await self._client.aclose()
 
@@ -116,19 +117,20 @@ class Http:
     async def _once(
         self, params: Mapping[str, str], secret: Mapping[str, str], busy: Callable[[dict[str, Any]], str]
     ) -> dict[str, Any]:
+        await self._turn()
         response, text = await self._reply({**params, **secret})
-        said = _json(text, secret)
+        said = _json(text, secret, self._counts)
         status = f"HTTP {response.status_code}: {explained(said)}"
         if response.status_code in _REFUSED:
-            raise ConfigError(f"{self._service} refuses to answer ({status}); {self._mend}")
+            raise ConfigError(f"{self._service} refuses to answer ({status}); {self._fix}")
         if response.status_code in _BUSY:
-            raise _BusyError(status, _retry_after(response))
+            raise self._busy(status, response)
         if not response.is_success:
             raise ToolError(f"{self._service} could not answer ({status}); try another query or search tool")
         if not isinstance(said, dict):
             raise ToolError(f"{self._service} answered no JSON object; check search.base_url={self._url}")
         if trouble := busy(said):
-            raise _BusyError(trouble, _retry_after(response))
+            raise self._busy(trouble, response)
         return said
 
     async def _reply(self, params: Mapping[str, str]) -> tuple[httpx.Response, str]:
@@ -146,9 +148,9 @@ class Http:
                     if len(body) > _LONGEST:
                         raise ToolError(f"{self._service} answers without end; check search.base_url={self._url}")
         except httpx.RequestError as error:
-            raise _BusyError(type(error).__name__, None) from None
+            raise AttemptFailed(type(error).__name__) from None
         except TimeoutError:
-            raise _BusyError(f"no whole answer within {timeout:g} s", None) from None
+            raise AttemptFailed(f"no whole answer within {timeout:g} s") from None
         return response, body.decode(response.encoding or "utf-8", "replace")
 
     async def _turn(self) -> None:
@@ -158,26 +160,16 @@ class Http:
         self._next = leave + 1 / self._limits.per_second
         await asyncio.sleep(leave - now)
 
-    async def _rest(self, attempt: int, wait: float | None) -> None:
-        """Before the next attempt; a wait that the service asks for holds everybody back."""
-        if wait is None:
-            longest = min(self._limits.backoff * 2 ** min(attempt, 30), self._limits.longest_wait)
-            await asyncio.sleep(longest * _JITTER.uniform(0.5, 1))
-        else:
-            self._next = max(self._next, time.monotonic() + wait)
+    def _busy(self, trouble: str, response: httpx.Response) -> AttemptFailed:
+        """The failure of a service that can't answer now; a wait that it asks for holds everybody back."""
+        wait_s = retry_after(response.headers)
+        retry = (wait_s or 0) <= self._limits.longest_wait
+        if wait_s is not None and retry:
+            self._next = max(self._next, time.monotonic() + wait_s)
+        return AttemptFailed(trouble, retry=retry, wait_s=wait_s)
 
 
-class _BusyError(Exception):
-    """Worth another try, after ``wait`` seconds if the service says how many."""
-
-    def __init__(self, trouble: str, wait: float | None) -> None:
-        self.trouble, self.wait = trouble, wait
-
-
-_JITTER = random.Random()  # of waits only, so it needs no seed and takes nothing from anybody else's numbers
-
-
-def _json(text: str, secret: Mapping[str, str]) -> Any:
+def _json(text: str, secret: Mapping[str, str], counts: Counter[str]) -> Any:
     """What the service says, should it repeat a secret, without that; halves of characters are replaced."""
     for value in secret.values():
         text = text.replace(value, "***")
@@ -185,7 +177,7 @@ def _json(text: str, secret: Mapping[str, str]) -> Any:
         said = json.dumps(json.loads(text), ensure_ascii=False)
     except (ValueError, RecursionError):
         return None
-    return json.loads(said.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return json.loads(joined(said, counts))
 
 
 def at(said: Any, *path: str | int) -> Any:
@@ -203,19 +195,6 @@ def explained(said: Any) -> str:
     error = at(said, "error")
     words = next((text for text in (at(error, "info"), error) if isinstance(text, str)), "no reason given")
     return " ".join(words.split()).split(". ")[0].rstrip(".")[:200]
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """The seconds to wait that the service asks for; its header holds seconds or a date (RFC 9110, 10.2.3)."""
-    value = response.headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return float(value)
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, OverflowError):
-        return None
-    # A date without a zone is in UTC, as HTTP has it.
-    return max(0.0, (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - time.time())
 
 
 def _log_without_query(record: logging.LogRecord) -> bool:

@@ -16,9 +16,9 @@ from filelock import FileLock
 
 from fireact.errors import StorageError
 from fireact.tools.postings import Postings, merge, write_blocks
-from fireact.tools.watching import Watch
 from fireact.trajectories.records import Document
 from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.watching import Watch
 
 _DOCUMENTS, _BLOCKS, _LINES = "documents.jsonl", "blocks", "lines.npy"
 _FORMAT = "postings 1"  # of the files of an index
@@ -61,9 +61,9 @@ class Lines(Sequence[Document]):
 
 
 def line_of(document: Document) -> bytes:
-    """A document as a line of JSON; a lone surrogate, which UTF-8 can't hold, becomes its escape."""
+    """A document as a line of JSON; half of a surrogate pair, which no reader takes, becomes U+FFFD."""
     row = json.dumps({"title": document.title, "text": document.text}, ensure_ascii=False)
-    return f"{row}\n".encode(errors="backslashreplace")
+    return f"{reading.joined(row)}\n".encode()
 
 
 def place_of(folder: Path, content: str, key: str) -> Path:

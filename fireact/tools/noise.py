@@ -3,36 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from random import Random
-from typing import Literal, Protocol
+from typing import Literal
 
 from fireact.errors import ConfigError, DataError
 from fireact.ranges import Fraction, Seed, Text
 from fireact.tools.base import NOTHING, SearchTool
 from fireact.tools.bm25 import snippet
 from fireact.tools.calls import current
+from fireact.tools.corpora import Corpus
 from fireact.trajectories.files import read
 from fireact.trajectories.records import SEARCH, Document
 
 _WORDS = 40  # quoted of a document, as BM25 does
 
 
-class Pool(Protocol):
-    """Anything with a name and documents; every task with a corpus is one."""
-
-    name: str
-
-    def documents(self) -> Iterable[Document]: ...
-
-
 class Noise:
     """Wraps ``tool``: with ``probability`` a search is answered "None" (``mode=none``) or at random (``mode=random``).
 
     Random answers come out of ``pool``: the search answers in a file of earlier trajectories (the paper's protocol),
-    or, where no earlier run is at hand, the openings of a corpus's articles as BM25 quotes them. They never come from
-    the run itself, whose answers so far depend on who asked first.
+    or, where no earlier run is at hand, the first sentences of a corpus's articles as BM25 quotes them. They never come
+    from the run itself, whose answers so far depend on who asked first.
 
     Whether a search is noisy, and how, follows from (seed, question, query, how many times this question has asked it):
     not from timing, concurrency or a restart.
@@ -48,7 +41,7 @@ class Noise:
         mode: Literal["none", "random"],
         probability: Fraction = 0.5,
         seed: Seed = 0,
-        pool: Pool | Text | None = None,
+        pool: Corpus | Text | None = None,
     ) -> None:
         if mode not in ("none", "random"):
             raise ConfigError(f"search.mode={mode} is unknown; choose none or random")
@@ -72,7 +65,7 @@ class Noise:
         await self._tool.aclose()
 
 
-def _answers(pool: Pool | str | None) -> Sequence[str | Document]:
+def _answers(pool: Corpus | str | None) -> Sequence[str | Document]:
     if pool is None:
         raise ConfigError("search.mode=random needs search.pool=FILE, an earlier run's trajectories")
     if isinstance(pool, str):

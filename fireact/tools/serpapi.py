@@ -42,7 +42,7 @@ class SerpApi:
         self.name = f"serpapi[{engine}]"
         self._secret = {"api_key": key}
         self._page = {"engine": engine, "gl": gl, "hl": hl}
-        self._http = Http("SerpApi", base_url, limits, mend=f"check {KEY} and what is left of your plan")
+        self._http = Http("SerpApi", base_url, limits, fix=f"check {KEY} and what is left of your plan")
 
     async def search(self, query: str) -> str:
         """See ``SearchTool``."""

@@ -7,14 +7,16 @@ import hashlib
 import json
 import os
 import tarfile
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from fireact.errors import DataError
 from fireact.tools.mapped import line_of
-from fireact.tools.watching import Watch
 from fireact.trajectories.records import Document
+from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.storage.watching import Watch
 
 _PATTERN = "**/*.bz2"
 
@@ -100,29 +102,33 @@ def write_corpus(shards: Archive | Folder, corpus: Path) -> None:
     done, length, whole = json.loads(state.read_text("utf-8")) if state.exists() else (0, 0, False)
     if whole:
         return
+    replaced: Counter[str] = Counter()
     with corpus.open("ab") as out, Watch(f"reading {shards.path}", shards.size) as watch:
         done, length = (done, length) if out.tell() >= length else (0, 0)  # a crash of the machine may lose bytes
         out.truncate(length)
         for shard in shards.since(done):
-            out.writelines(_lines(shard, shards.path))
+            out.writelines(_lines(shard, shards.path, replaced))
             out.flush()
             done += 1
-            _replace(state, [done, out.seek(0, os.SEEK_END), False])
+            _note(state, [done, out.seek(0, os.SEEK_END), False])
             watch(shard.until)
         if not done:
             raise DataError(f"{shards.path} holds no shards, bz2 files as AA/wiki_00.bz2; name the archive of "
                             "HotpotQA's Wikipedia, or the folder that it was extracted to")
-        _replace(state, [done, out.tell(), True])
+        _note(state, [done, out.tell(), True])
+    if replaced:
+        print(f"{shards.path}: halves of characters replaced by \ufffd: {replaced.total()}", flush=True)
 
 
-def _replace(state: Path, value: list[Any]) -> None:
+def _note(state: Path, value: list[Any]) -> None:
+    """Not synced, which would take longer than to read a shard: what a crash of the machine loses is read again."""
     partial = state.with_suffix(".partial")
     partial.write_text(json.dumps(value), "utf-8")
     partial.replace(state)
 
 
-def _lines(shard: Shard, source: Path) -> Iterator[bytes]:
-    """The documents of one shard, a line of JSON each."""
+def _lines(shard: Shard, source: Path, replaced: Counter[str]) -> Iterator[bytes]:
+    """The documents of one shard, a line of JSON each; ``replaced`` counts halves of characters."""
     try:
         rows = bz2.decompress(shard.content).splitlines()
     except (OSError, ValueError, EOFError) as error:
@@ -138,4 +144,4 @@ def _lines(shard: Shard, source: Path) -> Iterator[bytes]:
             case _:
                 raise DataError(f'{source}, shard {shard.name}, line {number}: expected a JSON object like '
                                 '{"title": "…", "text": ["…"]}; download it again')
-        yield line_of(Document(title, text))
+        yield line_of(Document(joined(title, replaced), joined(text, replaced)))

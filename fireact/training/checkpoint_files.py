@@ -6,17 +6,16 @@ disk in the midst of the copy leaves half a checkpoint in the place of a whole o
 
 from __future__ import annotations
 
-import os
 import zipfile
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import lightning
 import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from fireact.errors import StorageError
+from fireact.trajectories.storage.writing import replacing
 
 LAST, PREVIOUS, BEST = "last.ckpt", "last.previous.ckpt", "best.ckpt"
 # What Lightning and our own module go on from.
@@ -24,7 +23,7 @@ _PARTS = {"state_dict", "optimizer_states", "loops", "global_step", "callbacks",
 
 
 class SafeCheckpointIO(TorchCheckpointIO):
-    """Writes a checkpoint beside its place, syncs it, and only then moves it there.
+    """Writes a checkpoint beside its place, syncs it, and only then moves it there (see ``replacing``).
 
     The ``last.ckpt`` that a new one replaces stays as ``last.previous.ckpt``: so there are two on the disk, and three
     while one is written.
@@ -47,31 +46,16 @@ class SafeCheckpointIO(TorchCheckpointIO):
             raise TypeError(f"a local checkpoint takes no storage_options, not {storage_options}")
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-        temporary.unlink(missing_ok=True)
-        try:
-            _write(checkpoint, temporary)
-            if path.name == LAST and path.exists() and self._whole:
-                path.replace(path.with_name(PREVIOUS))
-            temporary.replace(path)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        self._whole = self._whole or path.name == LAST
-        _sync(path.parent)
+        is_last = path.name == LAST
+        with replacing(path, "xb", keep=path.with_name(PREVIOUS) if is_last and self._whole else None) as file:
+            _write(checkpoint, file)
+        self._whole = self._whole or is_last
 
 
 def write_safely(trainer: lightning.Trainer, whole: bool) -> None:
     """Let whatever strategy ``trainer`` has write its checkpoints so, unless a user has chosen another writer."""
     if type(trainer.strategy.checkpoint_io) is TorchCheckpointIO:
         trainer.strategy.checkpoint_io = SafeCheckpointIO(whole)
-
-
-def remove_unfinished(folder: Path) -> None:
-    """Remove what a process that was killed while it wrote a checkpoint has left in ``folder``."""
-    for name in (LAST, BEST):
-        for left in folder.glob(f".{name}.*.tmp"):
-            left.unlink(missing_ok=True)
 
 
 def read_checkpoint(path: Path) -> dict[str, Any] | None:
@@ -94,23 +78,10 @@ def read_checkpoint(path: Path) -> dict[str, Any] | None:
     return checkpoint if isinstance(checkpoint, dict) and set(checkpoint) >= _PARTS else None
 
 
-def _write(checkpoint: dict[str, Any], path: Path) -> None:
-    with open(path, "xb") as file:
-        try:
-            torch.save(checkpoint, file)
-        except RuntimeError as error:  # torch finds its archive unfinished, and so hides what the file said
-            if isinstance(error.__context__, OSError):
-                raise error.__context__ from None
-            raise
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync(folder: Path) -> None:
-    """Bring the new names to the disk, on file systems that can sync a folder."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+def _write(checkpoint: dict[str, Any], file: IO[bytes]) -> None:
+    try:
+        torch.save(checkpoint, file)
+    except RuntimeError as error:  # torch finds its archive unfinished, and so hides what the file said
+        if isinstance(error.__context__, OSError):
+            raise error.__context__ from None
+        raise

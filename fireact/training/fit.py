@@ -24,13 +24,14 @@ from fireact.models.backbone import Adapter, Backbone
 from fireact.models.weights import computing_on, device
 from fireact.training.batches import MicroBatch
 from fireact.training.checkpoint import Checkpointer, Stopped, StopRequest, load_weights
-from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, remove_unfinished, write_safely
+from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, write_safely
 from fireact.training.dashboard_logger import DashboardLogger, MetricSink
 from fireact.training.datamodule import TrajectoryModule
 from fireact.training.module import Tuner
 from fireact.training.optim import Optim
 from fireact.training.progress import Progress
 from fireact.trajectories.storage import folders
+from fireact.trajectories.storage.writing import remove_unfinished
 
 
 class StepLoader:
@@ -136,7 +137,8 @@ def fit(
 def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, saver: Checkpointer) -> None:
     data.trainer = run
     if run.is_global_zero:
-        remove_unfinished(saver.folder)
+        for name in (LAST, BEST):
+            remove_unfinished(saver.folder / name)
     start = saver.found()
     write_safely(run, whole=start == saver.folder / LAST)
     train = StepLoader(data.train_dataloader, data.steps_per_epoch)

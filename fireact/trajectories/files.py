@@ -1,4 +1,4 @@
-"""Trajectory files in, trajectory files out.
+"""Trajectory files, read whatever their form.
 
 A file ending in ``.jsonl`` holds one row a line; any other file is one JSON value, a list of rows or the released
 ``trajs`` object. What a row is shows in its own keys, so no format need be named:
@@ -16,17 +16,16 @@ traj                  released evaluation run (``trajs/*.json``), one per questi
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import DataError, StorageError, quoted
+from fireact.errors import DataError, quoted
 from fireact.trajectories.importers import released
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY
 
 
@@ -64,32 +63,11 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
         yield where, trajectory
 
 
-def write(
-    path: str | Path,
-    trajectories: Iterable[Trajectory],
-    to_row: Callable[[Trajectory], dict[str, Any]] = Trajectory.to_json,
-) -> int:
-    """Write one row a line and say how many; ``to_row`` is ours, ``released.alpaca_row`` or ``released.chat_row``.
-
-    Raises:
-        StorageError: the file can't be written.
-    """
-    number = 0
-    try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
-        with Path(path).open("w", encoding="utf-8", errors="backslashreplace") as file:
-            for number, trajectory in enumerate(trajectories, start=1):  # noqa: B007 - the last one is the answer
-                file.write(json.dumps(to_row(trajectory), ensure_ascii=False) + "\n")
-    except OSError as error:
-        raise StorageError(f"{path} can't be written ({error.strerror}); choose another place") from None
-    return number
-
-
 def _is_published(path: Path) -> bool:
     """Whether it is one of the public files, byte for byte."""
     try:
         like = {known.sha256 for known in REGISTRY.values() if known.size == path.stat().st_size}
-        return bool(like) and hashlib.sha256(path.read_bytes()).hexdigest() in like
+        return bool(like) and digest(path) in like
     except OSError:
         return False  # what is wrong with it is said by who reads it
 

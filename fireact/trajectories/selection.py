@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,6 +17,8 @@ from fireact.trajectories.importers import released
 from fireact.trajectories.metrics import normalize_answer
 from fireact.trajectories.records import Ending, Question, Trajectory
 from fireact.trajectories.storage.writing import write_json, write_lines
+
+_EXPORTS = {"alpaca": "trajectories.alpaca.json", "chat": "trajectories.chat.jsonl"}
 
 
 class Rules:
@@ -167,22 +169,13 @@ def export(formats: Iterable[str], trajectories: Sequence[Trajectory], folder: P
     if names and len(finished) < len(trajectories):
         print(f"export={','.join(names)} leaves out {len(trajectories) - len(finished)} of {len(trajectories)} "
               "trajectories: they did not finish, and these formats can't say so")
-    return [_EXPORTS[name](finished, folder) for name in names]
-
-
-def _alpaca(trajectories: Sequence[Trajectory], folder: Path) -> Path:
-    path = folder / "trajectories.alpaca.json"
-    write_json(path, [released.alpaca_row(trajectory) for trajectory in trajectories])
-    return path
-
-
-def _chat(trajectories: Sequence[Trajectory], folder: Path) -> Path:
-    path = folder / "trajectories.chat.jsonl"
-    write_lines(path, map(released.chat_row, trajectories))
-    return path
-
-
-_EXPORTS: Mapping[str, Callable[[Sequence[Trajectory], Path], Path]] = {"alpaca": _alpaca, "chat": _chat}
+    paths = [folder / _EXPORTS[name] for name in names]
+    for name, path in zip(names, paths, strict=True):
+        if name == "alpaca":
+            write_json(path, list(map(released.alpaca_row, finished)))
+        else:
+            write_lines(path, map(released.chat_row, finished))
+    return paths
 
 
 def _most(name: str, limit: int | None) -> float:

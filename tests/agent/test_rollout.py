@@ -23,7 +23,7 @@ class Echo:
     name, concurrency = "echo", 4
 
     def __init__(self, fail_at: int | None = None) -> None:
-        self.flying = self.most = self.calls = 0
+        self.pending = self.most = self.calls = 0
         self.closed, self.fail_at = False, fail_at
 
     async def complete(self, dialogue: Dialogue) -> Completion:
@@ -31,11 +31,11 @@ class Echo:
         if number == self.fail_at:
             raise ConfigError("the configuration is wrong")
         self.calls += 1
-        self.flying += 1
-        self.most = max(self.most, self.flying)
+        self.pending += 1
+        self.most = max(self.most, self.pending)
         for _ in range(4 - number % 4):
             await asyncio.sleep(0)
-        self.flying -= 1
+        self.pending -= 1
         return Completion(f"Action: finish[{number}]")
 
     async def aclose(self) -> None:

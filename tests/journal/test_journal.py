@@ -14,14 +14,15 @@ from benchmarks import kills
 from fireact.agent.react import ReAct
 from fireact.agent.rollout import Rollout, act_out
 from fireact.errors import ConfigError, ModelError, ReplayMiss, StorageError, ToolError
-from fireact.journal import recordings
-from fireact.journal import store as journals
+from fireact.journal import database, recordings
 from fireact.journal.journaled import JournaledModel, JournaledSearch
 from fireact.journal.store import Journal
 from fireact.lms.base import Completion
+from fireact.lms.openai import OpenAI
 from fireact.tools.calls import begin, current
 from fireact.trajectories.dialogue import Dialogue, Turn
 from fireact.trajectories.records import Question, Score
+from tests.lms.openai_server import Loopback, chat, error
 
 DIALOGUE = Dialogue("Who wrote X?", "Answer questions.", (Turn("Action: search[X]", "X is by Y.", (1, 2)),), "Thought:")
 SETTINGS = {"lm.temperature": 0.0, "lm.model": "m"}
@@ -169,21 +170,22 @@ def miss(folder: Path, dialogue: Dialogue, settings: dict[str, Any] = SETTINGS) 
     return str(error.value)
 
 
-def test_a_miss_shows_the_nearest_record_and_where_it_parts(tmp_path: Path) -> None:
+def test_a_miss_shows_the_question_and_where_the_nearest_record_parts(tmp_path: Path) -> None:
     ask(tmp_path, DIALOGUE, Dialogue("What is the capital of Z, a country far away?"), lm=Model())
-    missed = f"the journal {tmp_path}/journal.sqlite does not hold this call of a language model: "
-    mend = "; replay what was recorded, or let journal.replay=reuse make the call"
+    missed = f"the journal {tmp_path}/journal.sqlite does not hold this call of a language model for question q: "
+    unasked = missed.replace(" for question q", "")
+    fix = "; replay what was recorded, or let journal.replay=reuse make the call"
     [turn] = DIALOGUE.turns
     assert miss(tmp_path, replace(DIALOGUE, turns=(replace(turn, observation="X is by Q."),))) == (
-        f"""{missed}the nearest one says '…"Action: search[X]", "X is by Y."]]}}…' """
-        f"""where now '…"Action: search[X]", "X is by Q."]]}}…' is asked{mend}"""
+        f"""{missed}it says '…"Action: search[X]", "X is by Y."]]}}…' """
+        f"""where now '…"Action: search[X]", "X is by Q."]]}}…' is asked{fix}"""
     )
     assert miss(tmp_path, DIALOGUE, {**SETTINGS, "lm.temperature": 0.7}) == (
-        f"""{missed}the nearest one says '…el": "m", "lm.temperature": 0.0}} Answer questions. {{"opening…' """
-        f"""where now '…el": "m", "lm.temperature": 0.7}}…' is asked{mend}"""
+        f"""{unasked}it says '…el": "m", "lm.temperature": 0.0}} Answer questions. {{"opening…' """
+        f"""where now '…el": "m", "lm.temperature": 0.7}}…' is asked{fix}"""
     )
     assert miss(tmp_path, replace(DIALOGUE, turns=(replace(turn, ids=None),))) == (
-        f"{missed}the same was asked for another question or with other tokens{mend}"
+        f"{missed}the same was asked for another question or with other tokens{fix}"
     )
 
 
@@ -339,9 +341,9 @@ def test_what_a_model_without_a_ledger_costs_is_entered_too(tmp_path: Path) -> N
 
 
 def test_an_unusable_file_is_named_in_one_sentence(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(journals, "_PATIENCE_S", 0.01)
+    monkeypatch.setattr(database, "_PATIENCE_S", 0.01)
     path = folder / "journal.sqlite"
-    mend = "; free or mend that place, wait for the run that holds it, or choose another journal.path"
+    fix = "; free or fix that place, wait for the run that holds it, or choose another journal.path"
 
     def refusal(file: Path, replay: str = "reuse") -> str:
         with pytest.raises(StorageError) as error:
@@ -350,20 +352,20 @@ def test_an_unusable_file_is_named_in_one_sentence(folder: Path, monkeypatch: py
 
     with closing(sqlite3.connect(path, isolation_level=None)) as holder:
         holder.execute("BEGIN EXCLUSIVE")
-        assert refusal(path) == f"the journal {path} can't be used (database is locked){mend}"
+        assert refusal(path) == f"the journal {path} can't be used (database is locked){fix}"
     (folder / "text").write_text("no database, but long enough to look like one " * 9)
-    assert refusal(folder / "text") == f"the journal {folder}/text can't be used (file is not a database){mend}"
-    assert refusal(folder / "text" / "j") == f"the journal {folder}/text/j can't be used (File exists){mend}"
+    assert refusal(folder / "text") == f"the journal {folder}/text can't be used (file is not a database){fix}"
+    assert refusal(folder / "text" / "j") == f"the journal {folder}/text/j can't be used (File exists){fix}"
     missing = folder / "none.sqlite"
-    assert refusal(missing, "only") == f"the journal {missing} can't be used (unable to open database file){mend}"
+    assert refusal(missing, "only") == f"the journal {missing} can't be used (unable to open database file){fix}"
     with pytest.raises(ConfigError, match="journal.replay=always is unknown; choose off, reuse, only"):
         Journal(path, "always")
 
 
 def test_a_full_disk_stops_the_run_and_keeps_what_is_there(folder: Path) -> None:
     with opened(folder, Model()) as model:
-        pages = model._journal._db.execute("PRAGMA page_count").fetchone()[0]
-        model._journal._db.execute(f"PRAGMA max_page_count = {pages}")
+        pages = model._journal._db.run("PRAGMA page_count")[0][0]
+        model._journal._db.run(f"PRAGMA max_page_count = {pages}")
         with pytest.raises(StorageError, match=r"can't be used \(database or disk is full\)"):
             asyncio.run(model.complete(Dialogue("x" * 20_000)))
     lm = Model()
@@ -376,7 +378,7 @@ def test_a_replay_writes_nothing(folder: Path) -> None:
     ask(folder, DIALOGUE, lm=None, replay="only")
     assert (folder / "journal.sqlite").read_bytes() == before
     with closing(Journal(folder / "journal.sqlite", "only")) as journal, pytest.raises(StorageError, match="readonly"):
-        journal._run("DELETE FROM calls")
+        journal._db.run("DELETE FROM calls")
 
 
 def test_runs_share_a_journal_at_the_same_time(tmp_path: Path) -> None:
@@ -407,3 +409,26 @@ def test_no_finished_call_is_repeated_after_kills(tmp_path: Path) -> None:
     counts = kills.count(tmp_path, kills=5, seed=1)
     assert counts["repeated"] == 0
     assert counts["kills"] >= 3, "the others came too late; the run had ended"
+
+
+def test_halves_of_characters_from_a_server_never_fail_the_journal(tmp_path: Path) -> None:
+    """Neither in an answer, nor in the sentence of an error, nor from a tool of a user's own."""
+
+    async def run() -> list[Any]:
+        answers = error(400, "bad \ud83d"), chat("Action: finish[\ud83d]")
+        async with Loopback(*answers) as server:
+            with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+                lm = JournaledModel(OpenAI("m", server.url), journal, {})
+                refused = await asyncio.gather(lm.complete(DIALOGUE), return_exceptions=True)
+                said = await lm.complete(DIALOGUE)
+                await lm.aclose()
+                return [str(*refused), said.text.strip(), await JournaledSearch(Halves(), journal, {}).search("q")]
+
+    refused, said, found = asyncio.run(run())
+    assert "refuses the request (HTTP 400: bad \ufffd)" in refused
+    assert (said, found) == ("Action: finish[\ufffd]", "q \ufffd \U0001f600")
+
+
+class Halves(Search):
+    async def search(self, query: str) -> str:
+        return f"{query} \ud83d \ud83d\ude00"

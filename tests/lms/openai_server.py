@@ -95,7 +95,7 @@ class Loopback:
     def __init__(self, *answers: Answer | Stream | Callable[[Request], Awaitable[Answer | Stream]]) -> None:
         self._answers = answers
         self.requests: list[Request] = []
-        self.most = self.left = self._flying = 0
+        self.most = self.left = self._pending = 0
         self._open: set[asyncio.Task[bytes]] = set()  # streams that last until the client leaves
 
     async def __aenter__(self) -> Loopback:
@@ -156,12 +156,12 @@ class Loopback:
     async def _answer(self, request: Request) -> Answer | Stream:
         answer = self._answers[min(len(self.requests), len(self._answers) - 1)]
         self.requests.append(request)
-        self._flying += 1
-        self.most = max(self.most, self._flying)
+        self._pending += 1
+        self.most = max(self.most, self._pending)
         try:
             return answer if isinstance(answer, Answer | Stream) else await answer(request)
         finally:
-            self._flying -= 1
+            self._pending -= 1
 
 
 def _chunk(event: Mapping[str, Any] | str) -> bytes:

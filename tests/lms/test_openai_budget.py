@@ -232,9 +232,9 @@ def test_a_call_that_is_cancelled_counts_and_one_that_waits_does_not(tmp_path: P
 
 ASKING = """
 import asyncio, sys
-from fireact.journal import Journal
+from fireact.journal.store import Journal
 from fireact.lms.openai import OpenAI
-from fireact.render import Dialogue
+from fireact.trajectories.dialogue import Dialogue
 
 async def run():
     prices = {"m": {"input": 0.0, "output": 10.0}}
@@ -256,7 +256,10 @@ def test_calls_that_a_kill_cut_off_count_in_full(tmp_path: Path) -> None:
         async with Loopback(silent) as server:
             arguments = ("-c", ASKING, server.url, str(tmp_path / "journal.sqlite"))
             process = await asyncio.create_subprocess_exec(sys.executable, *arguments)
-            await together.wait()
+            ended = asyncio.create_task(process.wait())
+            arrived = asyncio.create_task(together.wait())
+            await asyncio.wait([arrived, ended], return_when=asyncio.FIRST_COMPLETED)
+            assert not ended.done(), "it asks three times and waits"
             process.kill()
             await process.wait()
 

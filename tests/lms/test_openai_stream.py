@@ -149,9 +149,10 @@ def test_a_server_that_never_stops_is_left(content_type: str, monkeypatch: pytes
     assert (len(server.requests), server.left) == (1, 1)
 
 
-def test_halves_of_a_character_are_joined_and_others_replaced() -> None:
+def test_halves_of_a_character_are_joined_and_others_replaced_and_counted(caplog: pytest.LogCaptureFixture) -> None:
     [said], *_ = asked(streamed("Action: finish[\ud83d", "\ude00 \ud83d]"))
     assert said.text == "Action: finish[😀 �]"
+    assert caplog.messages == ["halves of characters in what m answered are replaced by \ufffd (1 of them)"]
 
 
 def test_a_server_that_ignores_the_wish_to_stream_is_understood() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
-from fireact.trajectories.files import write
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.trajectories.storage.writing import write_lines
 
 EVIL = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">&lt;b&gt; </script>"
 AXES = {"backbone": "llama2_7b", "acting": "react", "task": "hotpotqa", "search": "bm25", "seed": "0"}
@@ -34,7 +34,8 @@ def grid_of(folder: Path, **trajectories: Iterable[Trajectory]) -> Grid:
     axes = {"prompted": PROMPTED, "tuned": TUNED}
     cells = []
     for name, rows in trajectories.items():
-        write(folder / name / PREDICTIONS, rows)
+        (folder / name).mkdir(parents=True, exist_ok=True)
+        write_lines(folder / name / PREDICTIONS, (row.to_json() for row in rows))
         cells.append(Cell(axes[name], folder / name, folder / "fit" if name == "tuned" else None))
     failed = Cell({**TUNED, "size": "n100"}, folder / "none", folder / "fit", "the disk was full; free <some> of it")
     return Grid("multi_method", "python train.py experiment=multi_method -m", (*cells, failed))

@@ -117,7 +117,7 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(StorageError) as error:
         run_folders.open(tmp_path / "file" / "run", CONFIG)
     assert str(error.value) == (
-        f"cannot write {tmp_path}/file/run (Not a directory); free or mend that place, or choose another run folder"
+        f"cannot write {tmp_path}/file/run (Not a directory); free or fix that place, or choose another run folder"
     )
 
 

@@ -84,7 +84,8 @@ def test_the_training_set_from_a_file_of_the_official_format(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("[{", "is not JSON .*; task.path needs a file of HotpotQA's format"),
+        ("[{", "is not JSON .*; expected a file of HotpotQA's format"),
+        ('[{"question": "Q?", "answer": "A \\ud83d"}]', "holds half of a surrogate pair"),
         ("{}", "row 1: expected an object with a question and an answer"),
         ('[{"question": "Q?", "answer": "A"}, {"question": "Q?"}]', "row 2: expected an object with a question"),
     ],

@@ -19,7 +19,7 @@ class Service:
         self.answers: list[Any] = [{}]
         self.asked: list[dict[str, str]] = []
         self.headers: list[dict[str, str]] = []
-        self.flying = self.most = 0
+        self.pending = self.most = 0
         self.gate = threading.Event()  # closed, requests wait for each other
         self.gate.set()
         self.lock = threading.Lock()
@@ -30,10 +30,10 @@ class Service:
             self.asked.append({key: values[0] for key, values in parse_qs(urlsplit(address).query).items()})
             self.headers.append(headers)
             answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
-            self.flying += 1
-            self.most = max(self.most, self.flying)
+            self.pending += 1
+            self.most = max(self.most, self.pending)
         self.gate.wait(5)
         with self.lock:
-            self.flying -= 1
+            self.pending -= 1
         status, body, extra = answer if isinstance(answer, tuple) else (200, answer, {})
         return status, body if isinstance(body, bytes) else json.dumps(body).encode(), extra

@@ -12,6 +12,7 @@ import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -149,14 +150,14 @@ def test_an_interrupted_index_goes_on_and_is_the_same(
     places = {"enwiki/A0/wiki_00.bz2": 0, "enwiki/A0/wiki_01.bz2": 1, "enwiki/A1/wiki_00.bz2": 2}
     seen, lines = [], shards._lines
 
-    def watched(shard: shards.Shard, source: Path) -> Iterator[bytes]:
+    def watched(shard: shards.Shard, *rest: Any) -> Iterator[bytes]:
         seen.append(places[shard.name])
-        yield from lines(shard, source)
+        yield from lines(shard, *rest)
 
-    def interrupted(shard: shards.Shard, source: Path) -> Iterator[bytes]:
+    def interrupted(shard: shards.Shard, *rest: Any) -> Iterator[bytes]:
         if stop == f"shard {places[shard.name]}":
             raise KeyboardInterrupt
-        yield from watched(shard, source)
+        yield from watched(shard, *rest)
         if stop == f"within shard {places[shard.name]}":
             raise KeyboardInterrupt
 
@@ -234,3 +235,11 @@ def test_what_is_there_is_named_if_it_is_no_dump(dump: Path, tmp_path: Path, mon
 def test_the_real_one_is_the_default() -> None:
     known = download.REGISTRY[abstracts.ARCHIVE]
     assert (known.size, known.sha256[:8] if known.sha256 else None) == (1_553_565_403, "1acca1c5")
+
+
+def test_halves_of_characters_do_not_stop_the_index(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "shards"
+    folder.mkdir()
+    (folder / "wiki_00.bz2").write_bytes(shard([("Long\ud83d Arch", ["A bridge \ud83d\ude00 of stone."])]))
+    assert asyncio.run(opened(folder, tmp_path).search("bridge")) == "Long\ufffd Arch: A bridge \U0001f600 of stone."
+    assert f"{folder}: halves of characters replaced by \ufffd: 1\n" in capsys.readouterr().out

@@ -20,7 +20,7 @@ SLOW_DOWN = (429, {"error": "Too fast. Wait."}, {"Retry-After": "3"})
 
 def get(url: str, limits: Limits = QUICK, times: int = 1, **kwargs: Any) -> list[Any]:
     async def run() -> list[Any]:
-        http = Http("Service", url, limits, mend="check the key")
+        http = Http("Service", url, limits, fix="check the key")
         try:
             return await asyncio.gather(*(http.get({"q": str(i)}, **kwargs) for i in range(times)))
         finally:
@@ -75,7 +75,7 @@ def test_the_service_says_how_long_to_wait_and_everybody_does(service: Service, 
     service.answers = [SLOW_DOWN, {"fine": 1}]
 
     async def run() -> None:
-        http = Http("Service", service.url, QUICK, mend="")
+        http = Http("Service", service.url, QUICK, fix="")
         await http.get({})
         waits.clear()
         await http.get({})  # another question's
@@ -107,7 +107,7 @@ def test_a_refusal_is_a_wrong_configuration(service: Service, status: int) -> No
     assert len(service.asked) == 1
 
 
-def test_what_cannot_be_mended_by_waiting_is_not_tried_again(service: Service) -> None:
+def test_what_cannot_be_fixed_by_waiting_is_not_tried_again(service: Service) -> None:
     service.answers = [(400, {"error": "bad query"}, {}), b"<html>", [1, 2]]
     with pytest.raises(ToolError, match=r"could not answer \(HTTP 400: bad query\)"):
         get(service.url)
@@ -149,7 +149,7 @@ def get_endless(piece: bytes, pause: float, limits: Limits) -> tuple[str, int]:
             writer.close()
 
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            http = Http("Service", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", limits, mend="")
+            http = Http("Service", f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", limits, fix="")
             with pytest.raises(ToolError) as error:
                 await http.get({})
             await http.aclose()
@@ -197,9 +197,12 @@ def test_limits_that_bound_nothing_are_refused(limit: dict[str, Any]) -> None:
         Limits(**limit)
 
 
-def test_halves_of_characters_are_joined_or_replaced(service: Service) -> None:
+def test_halves_of_characters_are_joined_or_replaced_and_counted(
+    service: Service, caplog: pytest.LogCaptureFixture
+) -> None:
     service.answers = [(200, b'{"a": "\\ud83d\\ude00 \\ud83d"}', {})]
-    assert get(service.url) == [{"a": "\U0001f600 \ufffd"}]
+    assert get(service.url, times=2) == [{"a": "\U0001f600 \ufffd"}] * 2
+    assert caplog.messages[-1] == "halves of characters in what Service answered are replaced by \ufffd (2 of them)"
 
 
 def test_busy_with_status_200(service: Service) -> None:
@@ -223,9 +226,9 @@ def test_no_more_connections_than_allowed(service: Service) -> None:
 
 
 async def _crowd(service: Service) -> None:
-    http = Http("Service", service.url, QUICK, mend="")
+    http = Http("Service", service.url, QUICK, fix="")
     asked = [asyncio.create_task(http.get({"q": str(i)})) for i in range(12)]
-    while service.flying < QUICK.connections:
+    while service.pending < QUICK.connections:
         await asyncio.sleep(0.001)
     service.gate.set()
     await asyncio.gather(*asked)

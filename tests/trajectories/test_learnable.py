@@ -11,10 +11,10 @@ import pytest
 
 from fireact.errors import DataError
 from fireact.trajectories.dialogue import parse_step, step_text
-from fireact.trajectories.files import write
 from fireact.trajectories.learnable import check
 from fireact.trajectories.mixes.mix import of_file
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.trajectories.storage.writing import write_lines
 
 QUESTION = Question("q", "Who wrote X?", "Y", "task", "train")
 SEARCHED, FINISHED = Step("look", "search", "X", "by Y"), Step("so", "finish", "Y")
@@ -42,7 +42,7 @@ BAD = [
 
 @pytest.mark.parametrize(("one", "sentence"), BAD)
 def test_what_teaches_something_else_is_refused_with_its_line(tmp_path: Path, one: Trajectory, sentence: str) -> None:
-    write(tmp_path / "t.jsonl", [trajectory(SEARCHED, FINISHED), one])
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, [trajectory(SEARCHED, FINISHED), one]))
     with pytest.raises(DataError, match=f"t.jsonl, line 2: {sentence}"):
         of_file(str(tmp_path / "t.jsonl"), methods=["react"]).load()
 
@@ -50,7 +50,7 @@ def test_what_teaches_something_else_is_refused_with_its_line(tmp_path: Path, on
 def test_what_is_not_taken_is_not_checked(tmp_path: Path) -> None:
     wrong = [replace(one, score=Score(0.0, 0.0, False)) for one, _ in BAD]
     others = [replace(one, method="io") for one, _ in BAD]
-    write(tmp_path / "t.jsonl", [trajectory(SEARCHED, FINISHED), *wrong, *others])
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, [trajectory(SEARCHED, FINISHED), *wrong, *others]))
     mix = of_file(str(tmp_path / "t.jsonl"), methods=["react"])
     assert mix.load() == [trajectory(SEARCHED, FINISHED)]
     with pytest.raises(DataError, match="line 2: steps is empty"):

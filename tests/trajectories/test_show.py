@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fireact.trajectories.files import write
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
 from fireact.trajectories.show import main
+from fireact.trajectories.storage.writing import write_lines
 
 STEPS = (Step("I need X.", "search", "X", "X is [by] Y."), Step("So.", "finish", "Y"))
 TRAJECTORY = Trajectory(
@@ -26,7 +26,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], *
 
 @pytest.fixture
 def file(tmp_path: Path) -> str:
-    write(tmp_path / "t.jsonl", [TRAJECTORY] * 5)
+    write_lines(tmp_path / "t.jsonl", [TRAJECTORY.to_json()] * 5)
     return str(tmp_path / "t.jsonl")
 
 
@@ -54,10 +54,10 @@ def test_the_whole_file_is_read_and_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     wrong = replace(TRAJECTORY, steps=(), ending=Ending.MODEL_FAILURE, score=Score(0.0, 0.0, False))
-    write(tmp_path / "t.jsonl", [wrong, *[TRAJECTORY] * 4])
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, [wrong, *[TRAJECTORY] * 4]))
     text = shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"), "-n", "1")
     assert text.count("q1 ·") == 1 and text.endswith("\nrows 5, failed 1, failed_unlearnable 1\n")
-    write(tmp_path / "t.jsonl", [*[TRAJECTORY] * 4, replace(TRAJECTORY, steps=())])
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, [*[TRAJECTORY] * 4, replace(TRAJECTORY, steps=())]))
     with pytest.raises(SystemExit, match="t.jsonl, line 5: steps is empty"):
         shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"), "-n", "1")
 
@@ -67,7 +67,7 @@ def test_a_row_cannot_steer_the_terminal_or_the_markup(
 ) -> None:
     steps = (Step("I \x1b[2Jneed\r X.", "search", "X", "\x9b31m[/red]\u202e"), STEPS[1])
     question = replace(TRAJECTORY.question, id="[/b]\x1b]0;x\x07\nq", text="[red]Who?\x00")
-    write(tmp_path / "t.jsonl", [replace(TRAJECTORY, question=question, steps=steps)])
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, [replace(TRAJECTORY, question=question, steps=steps)]))
     text = shown(monkeypatch, capsys, str(tmp_path / "t.jsonl"))
     assert all(character.isprintable() or character == "\n" for character in text)
     assert r"Thought: I \x1b[2Jneed\r X." in text and r"\x9b31m[/red]\u202e" in text and r"[red]Who?\x00" in text

@@ -7,8 +7,8 @@ import json
 import logging
 import math
 import os
-import random
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
@@ -28,6 +28,8 @@ from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn
+from fireact.trajectories.storage.reading import HALVES, joined
+from fireact.trajectories.storage.retrying import retrying
 
 log = logging.getLogger(__name__)
 OPENAI = "https://api.openai.com/v1"
@@ -52,8 +54,8 @@ class OpenAI:
     Raises:
         ConfigError: there is no such api or format, the URL is none, OpenAI's own server is asked without a key, a
             number is out of its range, ``max_tokens_key`` is another field's name, ``extra_body`` holds what has a
-            key of its own, or the budget can't be kept for want of a price or of a limit on the answer, or for a field
-            of ``extra_body``.
+            key of its own, or the budget can't be kept: there is no price or no limit on the answer, or a field of
+            ``extra_body`` may cost more.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class OpenAI:
         self._requests, self._tokens = Rate(requests_per_minute, clock, sleep), Rate(tokens_per_minute, clock, sleep)
         self._max_retries, self._sleep = max_retries, sleep
         self._doubted: set[str] = set()
+        self._counts: Counter[str] = Counter()
         # Its own retries would be unknown to the gate and the budget; httpx looks at every connection for every call.
         self._client = AsyncOpenAI(
             api_key=self._server.key,
@@ -126,19 +129,19 @@ class OpenAI:
             BudgetError: the next call might pass ``budget_usd``.
         """
         body = self._body(dialogue)
-        for attempt in range(self._max_retries + 1):
-            try:
-                return await self._try(body, dialogue.opening)
-            except Failed as error:
-                failed = error
-            if not failed.retry or attempt == self._max_retries:
-                break
-            await self._sleep(_backoff(attempt) if failed.wait_s is None else failed.wait_s)
-        tries = f" (tried {attempt + 1} times)" if attempt else ""
-        raise (ConfigError if failed.hopeless else ModelError)(f"{failed}{tries}")
+        policy = retrying(self._max_retries, _BACKOFF_S, _LONGEST_BACKOFF_S, self._sleep)
+        try:
+            completion: Completion = await policy(self._try, body, dialogue.opening)
+        except Failed as failed:
+            tries = policy.statistics["attempt_number"]
+            tried = f" (tried {tries} times)" if tries > 1 else ""
+            raise (ConfigError if failed.hopeless else ModelError)(f"{failed}{tried}") from None
+        return completion
 
     async def aclose(self) -> None:
         """Close the connections."""
+        if replaced := self._counts.total():
+            log.warning(HALVES, self.name, replaced)
         await self._client.close()
 
     def _body(self, dialogue: Dialogue) -> dict[str, Any]:
@@ -166,7 +169,7 @@ class OpenAI:
         self._doubt(allowed, reply)
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
-        said = cut_turn(_joined(reply.text)).strip()
+        said = cut_turn(joined(reply.text, self._counts)).strip()
         return Completion(_after(opening, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
@@ -219,17 +222,6 @@ def _check_positive(**numbers: float | None) -> None:
     for key, number in numbers.items():
         if number is not None and not 0 < number < math.inf:
             raise ConfigError(f"lm.{key}={number} is out of its range; give a number above 0")
-
-
-def _backoff(attempt: int) -> float:
-    """Seconds: doubled with every attempt, and shortened at random so that those who failed together part."""
-    longest = min(_BACKOFF_S * 2.0 ** min(attempt, 10), _LONGEST_BACKOFF_S)
-    return random.uniform(longest / 2, longest)
-
-
-def _joined(text: str) -> str:
-    """``text`` with the halves of characters joined that stood in two pieces or escapes, and lone ones replaced."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _after(opening: str, said: str) -> str:

@@ -25,15 +25,15 @@ class Gate:
 
     def __init__(self, most: int) -> None:
         self.limit = self._most = most
-        self._flying = self._successes = self._halvings = 0
+        self._pending = self._successes = self._halvings = 0
         self._left, self._start = asyncio.Condition(), asyncio.Lock()
 
     @asynccontextmanager
     async def passing(self) -> AsyncIterator[None]:
         """Wait for a place, and hold it in the body."""
         async with self._left:
-            await self._left.wait_for(lambda: self._flying < self.limit)
-            self._flying += 1
+            await self._left.wait_for(lambda: self._pending < self.limit)
+            self._pending += 1
         halvings = self._halvings
         try:
             async with self._start:
@@ -45,9 +45,9 @@ class Gate:
             self._halve(halvings)
             raise
         finally:
-            self._flying -= 1
+            self._pending -= 1
             async with self._left:
-                self._left.notify(max(self.limit - self._flying, 0))
+                self._left.notify(max(self.limit - self._pending, 0))
 
     def _widen(self, halvings: int) -> None:
         # A call from before the last halving says nothing about the limit that holds now.

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 from aiohttp import ClientConnectorError
@@ -16,6 +13,8 @@ from openai import APIConnectionError, APIError, APIStatusError
 from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.storage.retrying import AttemptFailed, retry_after
 
 NO_KEY = "none"  # what servers that want no key are sent, for the client insists on one
 _LONGEST_WAIT_S = 600.0
@@ -63,8 +62,8 @@ class Server:
     key: str = field(repr=False)
 
     def quote(self, text: str) -> str:
-        """The first line of what the server said, without the key."""
-        safe = text if self.key == NO_KEY else text.replace(self.key, "…")
+        """The first line of what the server said, without the key and halves of characters."""
+        safe = joined(text if self.key == NO_KEY else text.replace(self.key, "…"))
         line = next(iter(safe.strip().splitlines()), "nothing")
         return line[:200].rstrip(".")
 
@@ -83,24 +82,15 @@ class Reply:
     whole: bool = True
 
 
-class Failed(Exception):
+class Failed(AttemptFailed):
     """An attempt without an answer; the message is the user's sentence.
 
-    ``retry`` says whether another attempt may help, after ``wait_s`` seconds if the server named a time; ``billed``
-    whether this one may have to be paid for; ``hopeless`` whether no other dialogue would fare better.
+    ``billed`` says whether it may have to be paid for, ``hopeless`` whether no other dialogue would fare better.
     """
 
-    def __init__(
-        self,
-        sentence: str,
-        *,
-        retry: bool = True,
-        wait_s: float | None = None,
-        billed: bool = False,
-        hopeless: bool = False,
-    ) -> None:
-        super().__init__(sentence)
-        self.retry, self.wait_s, self.billed, self.hopeless = retry, wait_s, billed, hopeless
+    def __init__(self, sentence: str, *, billed: bool = False, hopeless: bool = False, **options: Any) -> None:
+        super().__init__(sentence, **options)
+        self.billed, self.hopeless = billed, hopeless
 
 
 class TooLong(Exception):
@@ -166,7 +156,7 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     said = f"HTTP {status}: {server.quote(_message(error.body))}"
     wait_s = retry_after(error.response.headers)
     if status < 500 and status not in _PASSING:
-        return Failed(f"{url} refuses the request ({said}); mend it, where a setting is to blame with lm.omit or "
+        return Failed(f"{url} refuses the request ({said}); fix it, where a setting is to blame with lm.omit or "
                       "lm.extra_body", retry=False)
     if wait_s is not None and wait_s > _LONGEST_WAIT_S:
         return Overloaded(f"{url} wants to be left alone for {wait_s:.0f} s ({said}); try again then", retry=False)
@@ -174,20 +164,6 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     # Who is busy has not begun; any other fault of the server's may have come after the work.
     return kind(f"{url} is not able to answer ({said}); lower lm.concurrency or try again later", wait_s=wait_s,
                 billed=status >= 500 and status not in _BUSY)
-
-
-def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds to wait by ``retry-after-ms`` (OpenAI) or ``Retry-After`` (RFC 9110: seconds or a date), else None."""
-    for name, unit in (("retry-after-ms", 1e-3), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers[name]) * unit
-        except (KeyError, ValueError):
-            continue
-        return max(seconds, 0.0) if math.isfinite(seconds) else None
-    try:
-        return max(parsedate_to_datetime(headers["retry-after"]).timestamp() - time.time(), 0.0)
-    except (KeyError, ValueError, OverflowError):
-        return None
 
 
 def _message(body: object) -> str:

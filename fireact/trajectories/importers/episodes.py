@@ -11,7 +11,8 @@ from typing import Any
 
 from fireact.errors import DataError, ParseError, quoted
 from fireact.trajectories.dialogue import cut_after_action, parse_step
-from fireact.trajectories.importers import fields, meant
+from fireact.trajectories.importers import fields
+from fireact.trajectories.learnable import meant_action
 from fireact.trajectories.records import FINISH, Step
 
 _LABEL = re.compile(r"^(?=Thought:|Action:|Observation:)", re.MULTILINE)
@@ -168,7 +169,7 @@ def _check_turn(turn: str, what: str) -> None:
     with suppress(ParseError):
         step = parse_step(turn)
         before = step.thought
-        if line := meant.action(turn[len(cut_after_action(f"{turn}\n") or turn) :], step):
+        if line := meant_action(turn[len(cut_after_action(f"{turn}\n") or turn) :], step):
             raise DataError(f"{what} acts twice, and only its first action, {step.action}[…], was carried out; take "
                             f"{quoted(line)} and what belongs to it out")
     if "Observation" in _LABELS.findall(before):

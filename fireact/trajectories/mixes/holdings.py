@@ -9,7 +9,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from fireact.trajectories.files import read
-from fireact.trajectories.mixes.strata import Stratum, Table, cells
+from fireact.trajectories.mixes.sampling import Stratum, Table, cells
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,8 @@ from fireact.overrides import command, override
 from fireact.ranges import Count, Natural, Positive, Seed, Text, Texts
 from fireact.trajectories.files import placed
 from fireact.trajectories.learnable import check
-from fireact.trajectories.mixes.cut import Cut
 from fireact.trajectories.mixes.holdings import Lack, Released, held_by, said
-from fireact.trajectories.mixes.strata import ALL, Ranked, Stratum, Table, rank, stratum_of, taken
+from fireact.trajectories.mixes.sampling import ALL, Cut, Ranked, Stratum, Table, rank, stratum_of, taken
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage.download import together
 

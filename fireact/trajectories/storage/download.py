@@ -15,14 +15,15 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-import pooch
+from filelock import FileLock
 from huggingface_hub import errors, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from fireact.errors import DataError
+from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY, PublicFile
+from fireact.trajectories.storage.transfer import transfer
 
 MIRROR = "FIREACT_DATA"
-_WORTH_A_BAR = 50 * 2**20  # bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,31 +97,26 @@ def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
     """
     file, mirror, known = Path(cache_dir, name), _mirrored(name), known_file(name)
     if mirror is not None:
-        return check(name, mirror, "copy it afresh")
-    if known.sha256 is not None and _is(file, known):
+        return check(name, mirror, "copy it afresh", cache_dir)
+    if known.sha256 is not None and _is(file, known, cache_dir):
         return file
     if _dry.get() and (wanted := need(name, cache_dir)).path is None and wanted.source:
         raise WouldFetch([wanted])
     if known.hub:
-        return _from_hub(name, known, file)
+        return check(name, _from_hub(name, known, file), "remove it to download it again", cache_dir)
     if known.archive:
         return _from_archive(name, known, Path(cache_dir))
     return _from_network(name, known, file)
 
 
-def sha256_of(file: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    return str(pooch.file_hash(str(file)))
-
-
-def check(name: str, file: Path, remedy: str = "download it again") -> Path:
-    """``file``, which is to be the public file ``name``.
+def check(name: str, file: Path, remedy: str = "download it again", cache_dir: str | Path | None = None) -> Path:
+    """``file``, which is to be the public file ``name``; that it is may be remembered below ``cache_dir``.
 
     Raises:
         DataError: it has another size or SHA-256.
     """
     known = check_size(name, file, remedy)
-    if known.sha256 is not None and sha256_of(file) != known.sha256:
+    if known.sha256 is not None and digest(file, cache_dir) != known.sha256:
         raise DataError(f"{file} is not the published file (its SHA-256 is not {known.sha256}); {remedy}")
     return file
 
@@ -191,20 +187,19 @@ def _address(known: PublicFile) -> str | None:
     return known.url
 
 
-def _is(file: Path, known: PublicFile) -> bool:
+def _is(file: Path, known: PublicFile, cache_dir: str | Path | None = None) -> bool:
     if not file.is_file() or known.size not in (None, file.stat().st_size):
         return False
-    return known.sha256 is None or sha256_of(file) == known.sha256
+    return known.sha256 is None or digest(file, cache_dir) == known.sha256
 
 
 def _from_hub(name: str, known: PublicFile, file: Path) -> Path:
     assert known.hub
     repository, revision, path = known.hub
     try:
-        found = Path(hf_hub_download(repository, path, repo_type="dataset", revision=revision))
+        return Path(hf_hub_download(repository, path, repo_type="dataset", revision=revision))
     except (OSError, httpx.HTTPError, errors.EntryNotFoundError, errors.XetDownloadError) as error:
         raise _unreachable(name, known, file, error.__cause__ or error) from None
-    return check(name, found, "remove it to download it again")
 
 
 def _from_archive(name: str, known: PublicFile, cache: Path) -> Path:
@@ -249,17 +244,19 @@ def _copy(content: IO[bytes], file: Path) -> None:
 def _from_network(name: str, known: PublicFile, file: Path) -> Path:
     if known.url is None:
         raise DataError(f"{name} comes only with a local mirror; set {MIRROR} to the folder that holds it")
-    # pooch announces every download; the caller's own progress says enough
-    pooch.get_logger().setLevel("WARNING")
-    sha256 = known.sha256 and f"sha256:{known.sha256}"
-    download = pooch.HTTPDownloader(progressbar=(known.size or 0) > _WORTH_A_BAR, chunk_size=2**20)
     try:
-        return Path(pooch.retrieve(known.url, sha256, file.name, file.parent, downloader=download))
-    except ValueError:
-        raise DataError(f"{known.url} did not give the published file (its SHA-256 is not {known.sha256}); try again "
-                        f"later, or put it at {file}") from None
-    except OSError as error:  # requests' errors are OSErrors too
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_name(f".{file.name}.lock")):  # cells of a grid may want it at once
+            if not _is(file, known):
+                part = transfer(known.url, file, known.size)
+                if known.sha256 is not None and digest(part) != known.sha256:
+                    part.unlink()
+                    raise DataError(f"{known.url} did not give the published file (its SHA-256 is not {known.sha256}); "
+                                    f"try again later, or put it at {file}")
+                part.replace(file)
+    except (OSError, httpx.HTTPError) as error:
         raise _unreachable(name, known, file, error) from None
+    return file
 
 
 def _unreachable(name: str, known: PublicFile, file: Path, error: BaseException) -> DataError:

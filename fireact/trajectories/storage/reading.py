@@ -26,7 +26,7 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # Control characters but for the line break and the tab, and the marks that turn the direction of writing.
 _UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
-
+HALVES = "halves of characters in what %s answered are replaced by \ufffd (%d of them)"  # of a service, to be logged
 Surrogates = Counter[str] | Literal["refuse", "keep"]
 
 
@@ -112,6 +112,19 @@ def members(raw: bytes, what: str, expected: str, surrogates: Surrogates) -> Ite
         raise source.no_json("Extra data", source.next(end + 1))
 
 
+def joined(text: str, counts: Counter[str] | None = None) -> str:
+    """``text`` with halves of surrogate pairs joined that follow each other, and lone ones replaced by U+FFFD.
+
+    These are counted as ``replaced_surrogates``. No tokenizer, UTF-8 file or database takes them.
+    """
+    if not _SURROGATE.search(text):
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if counts is not None:
+        counts["replaced_surrogates"] += whole.count("\ufffd") - text.count("\ufffd")
+    return whole
+
+
 def printable(text: str) -> str:
     """``text`` with escapes for what would steer a terminal; line breaks and tabs stay."""
     return _UNPRINTABLE.sub(lambda match: match[0].encode("unicode_escape").decode(), text)
@@ -143,9 +156,9 @@ class _Source:
         except _NoNumberError as literal:
             path = _not_finite(json.JSONDecoder().raw_decode(self.text, start)[0])
             field = f" in the field {quoted('.'.join(path))}" if path else ""
-            raise DataError(f"{where} holds {quoted(str(literal))}{field}, which is no number; mend it") from None
+            raise DataError(f"{where} holds {quoted(str(literal))}{field}, which is no number; fix it") from None
         except ValueError:  # Python makes no int of more than 4,300 digits
-            raise DataError(f"{where} holds a number of thousands of digits; mend it") from None
+            raise DataError(f"{where} holds a number of thousands of digits; fix it") from None
         return value, self.next(end)
 
     def no_json(self, reason: str, at: int) -> DataError:
@@ -170,7 +183,7 @@ def _whole(value: Any, text: str, what: str, surrogates: Surrogates) -> Any:
     if isinstance(surrogates, Counter):
         surrogates.update(found)
     elif found:
-        raise DataError(f"{what} holds half of a surrogate pair (as in \\ud83d), which is no character; mend the text")
+        raise DataError(f"{what} holds half of a surrogate pair (as in \\ud83d), which is no character; fix the text")
     return value
 
 

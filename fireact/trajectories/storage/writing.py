@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import mmap
 import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from fireact.errors import StorageError
 
@@ -63,18 +62,49 @@ def repair_lines(path: Path) -> None:
 
 def replace(path: Path, texts: Iterable[str]) -> None:
     """Write a file so that ``path`` holds either what it held or all of the new text. OSError is the caller's."""
+    with replacing(path) as file:
+        file.writelines(texts)
+
+
+@contextmanager
+def replacing(path: Path, mode: str = "x", keep: Path | None = None) -> Iterator[IO[Any]]:
+    """A file beside ``path`` that is synced and takes its place when the block ends well, and goes when it does not.
+
+    What ``path`` held is gone then, or lies at ``keep``. ``mode`` is ``x`` for text, ``xb`` for bytes. OSError is the
+    caller's.
+    """
     # The process id keeps two ranks of one run out of each other's temporary file.
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     temporary.unlink(missing_ok=True)
+    encoding, errors = (None, None) if "b" in mode else ("utf-8", _LONE_SURROGATES)
     try:
-        with open(temporary, "x", encoding="utf-8", errors=_LONE_SURROGATES) as file:
-            file.writelines(texts)
+        with open(temporary, mode, encoding=encoding, errors=errors) as file:
+            yield file
             file.flush()
             os.fsync(file.fileno())
+        if keep is not None and path.exists():
+            path.replace(keep)
         temporary.replace(path)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+    _sync(path.parent)
+
+
+def remove_unfinished(path: Path) -> None:
+    """Remove what a process that was killed while it wrote ``path`` has left beside it."""
+    for left in path.parent.glob(f".{path.name}.*.tmp"):
+        left.unlink(missing_ok=True)
+
+
+def _sync(folder: Path) -> None:
+    """Bring new names to the disk, on file systems that can sync a folder."""
+    with suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def appending(path: Path) -> TextIO:
@@ -94,20 +124,9 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise StorageError(
-            f"cannot write {path} ({why}); free or mend that place, or choose another run folder"
+            f"cannot write {path} ({why}); free or fix that place, or choose another run folder"
         ) from error
 
 
 def _through_no_link(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NOFOLLOW, 0o666)
-
-
-def digests(leaves: Mapping[str, Any]) -> dict[str, str]:
-    """The SHA-256 of every file that the leaves of a configuration name."""
-    return {key: digest(leaf) for key, leaf in leaves.items() if isinstance(leaf, str) and os.path.isfile(leaf)}
-
-
-def digest(path: str | Path) -> str:
-    """The SHA-256 of a file, in hexadecimal digits."""
-    with Path(path).open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -11,9 +11,10 @@ import pytest
 
 from fireact.errors import DataError
 from fireact.trajectories.dialogue import parse_step, step_text
-from fireact.trajectories.files import read, write
+from fireact.trajectories.files import read
 from fireact.trajectories.importers.released import alpaca_row, chat_row
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from fireact.trajectories.storage.writing import write_lines
 
 ALPACA, CHAT = "fireact/alpaca_format", "fireact/gpt_format"
 
@@ -135,7 +136,7 @@ def trajectory(method: str, *steps: Step, choices: tuple[str, ...] = ()) -> Traj
 )
 def test_what_is_written_is_read(tmp_path: Path, to_row: Any, original: Trajectory) -> None:
     file = tmp_path / "rows.jsonl"
-    assert write(file, [original], to_row) == 1
+    write_lines(file, [to_row(original)])
     (again,) = read(file, Counter())
     assert again.question.prompt() == original.question.prompt()
     assert (again.method, again.answer, again.score) == (original.method, original.answer, original.score)
@@ -150,9 +151,9 @@ def test_our_own_rows_are_read_back_equal(tmp_path: Path) -> None:
         trajectory("react", Step("ä\n", "search", "«b»", "c\u2028d"), Step("e", "finish", "f")),
         trajectory("cot", Step("a", "finish", "f"), choices=("x", "y")),
     ]
-    assert write(tmp_path / "new" / "t.jsonl", originals) == 2
+    write_lines(tmp_path / "t.jsonl", map(Trajectory.to_json, originals))
     counts: Counter[str] = Counter()
-    assert list(read(tmp_path / "new" / "t.jsonl", counts)) == originals
+    assert list(read(tmp_path / "t.jsonl", counts)) == originals
     assert counts == {"rows": 2}
 
 

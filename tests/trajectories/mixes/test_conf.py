@@ -12,7 +12,7 @@ from fireact.cli import compose
 from fireact.cli.keys import CONF
 from fireact.trajectories.mixes.holdings import Lack
 from fireact.trajectories.mixes.mix import Mix, Source
-from fireact.trajectories.mixes.strata import Stratum
+from fireact.trajectories.mixes.sampling import Stratum
 
 # The embedded mixes keep the paper's proportions of 500 : 187 : 47.
 COUNTS = {

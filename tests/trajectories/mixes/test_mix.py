@@ -11,10 +11,14 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.trajectories.files import write
 from fireact.trajectories.mixes.holdings import Lack
 from fireact.trajectories.mixes.mix import Mix, Source, of_file
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from fireact.trajectories.storage.writing import write_lines
+
+
+def write(path: str | Path, trajectories: Iterable[Trajectory]) -> None:
+    write_lines(Path(path), map(Trajectory.to_json, trajectories))
 
 
 def trajectory(number: int, task: str, method: str, right: bool = True) -> Trajectory:

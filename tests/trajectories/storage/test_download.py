@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from fireact.errors import DataError
-from fireact.trajectories.storage import download
+from fireact.trajectories.storage import download, transfer
 from fireact.trajectories.storage.download import Need, fetch, need
 from fireact.trajectories.storage.registry import PublicFile
 from tests import hub
@@ -40,8 +40,9 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 
 @contextmanager
-def _serving(folder: Path) -> Iterator[str]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=str(folder))) as http:
+def _serving(what: Path | type[SimpleHTTPRequestHandler]) -> Iterator[str]:
+    handler = partial(_Quiet, directory=str(what)) if isinstance(what, Path) else what
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as http:
         threading.Thread(target=http.serve_forever, args=(0.01,), daemon=True).start()
         yield f"http://127.0.0.1:{http.server_port}"
         http.shutdown()
@@ -76,7 +77,7 @@ def test_another_content_is_refused(server: Path, tmp_path: Path, monkeypatch: p
 def test_no_network_names_the_mirror(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("FIREACT_DATA", raising=False)
     monkeypatch.setitem(download.REGISTRY, NAME, replace(download.REGISTRY[NAME], url="http://127.0.0.1:9/dev.json"))
-    sentence = (r"^hotpotqa/dev.json can't be downloaded from http://127.0.0.1:9/dev.json \(ConnectionError\); "
+    sentence = (r"^hotpotqa/dev.json can't be downloaded from http://127.0.0.1:9/dev.json \(ConnectError\); "
                 rf"put it at {tmp_path}/hotpotqa/dev.json, or set FIREACT_DATA to a folder that holds it$")
     with pytest.raises(DataError, match=sentence):
         fetch(NAME, tmp_path)
@@ -141,7 +142,7 @@ def test_the_files_of_an_archive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         assert need(member, cache) == Need("mmlu/data.tar", None, None, f"{url}/data.tar")
         assert fetch(member, cache).read_bytes() == CONTENT
     assert need(member, cache).path == cache / member
-    assert sorted(path.name for path in cache.rglob("*.*")) == ["anatomy_dev.csv", "data.tar"]
+    assert sorted(path.name for path in cache.rglob("*.*")) == [".data.tar.lock", "anatomy_dev.csv", "data.tar"]
     (cache / member).write_bytes(b"half")  # as a kill leaves it
     assert fetch(member, cache).read_bytes() == CONTENT
     with pytest.raises(DataError, match="does not hold the published mmlu/dev/virology_dev.csv"):
@@ -240,3 +241,70 @@ NOT_MIRRORED = {
 def test_the_real_mirror_holds_every_file(name: str, real_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FIREACT_DATA", str(real_data))
     assert fetch(name) == real_data / name
+
+
+class _Cut(SimpleHTTPRequestHandler):
+    """Serves ``CONTENT``, from where it is asked to if ``ranges``; each of the first ``cuts`` replies breaks off."""
+
+    cuts, ranges, asked = 0, True, list[str]()
+
+    def do_GET(self) -> None:
+        wanted = self.headers.get("Range", "")
+        self.asked.append(wanted)
+        first = int(wanted.removeprefix("bytes=").removesuffix("-") or 0) if self.ranges else 0
+        self.send_response(206 if first else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - first))
+        self.end_headers()
+        cut = len(self.asked) <= self.cuts
+        self.wfile.write(CONTENT[first : first + 5 if cut else None])
+
+    def log_message(self, *_: object) -> None: ...
+
+
+@pytest.fixture
+def cutting(monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Cut]]:
+    class Cut(_Cut):
+        asked = list[str]()
+
+    monkeypatch.delenv("FIREACT_DATA", raising=False)
+    monkeypatch.setattr("tenacity.nap.time.sleep", lambda _: None)
+    with _serving(Cut) as url:
+        monkeypatch.setitem(download.REGISTRY, NAME, replace(download.REGISTRY[NAME], url=url))
+        expect(monkeypatch, CONTENT)
+        yield Cut
+
+
+@pytest.mark.parametrize(("ranges", "second"), [(True, "bytes=10-"), (False, "bytes=5-")])
+def test_a_download_that_is_cut_off_goes_on(cutting: type[_Cut], tmp_path: Path, ranges: bool, second: str) -> None:
+    cutting.cuts, cutting.ranges = 2, ranges
+    assert fetch(NAME, tmp_path).read_bytes() == CONTENT
+    assert cutting.asked == ["", "bytes=5-", second]
+    assert not list(tmp_path.rglob("*.part"))
+
+
+def test_a_download_that_is_given_up_goes_on_in_the_next_run(cutting: type[_Cut], tmp_path: Path) -> None:
+    cutting.cuts = 4
+    with pytest.raises(DataError, match=r"can't be downloaded from http://127.* \(RemoteProtocolError\); put it at"):
+        fetch(NAME, tmp_path)
+    assert len(cutting.asked) == 4 and not (tmp_path / NAME).exists()
+    assert fetch(NAME, tmp_path).read_bytes() == CONTENT
+
+
+def test_what_was_begun_of_another_content_is_downloaded_anew(cutting: type[_Cut], tmp_path: Path) -> None:
+    part = tmp_path / f"{NAME}.part"
+    part.parent.mkdir()
+    part.write_bytes(b"something else")
+    with pytest.raises(DataError, match="did not give the published file"):
+        fetch(NAME, tmp_path)
+    assert not part.exists()
+    assert fetch(NAME, tmp_path).read_bytes() == CONTENT
+
+
+def test_a_server_that_drips_is_given_up(
+    cutting: type[_Cut], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transfer, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(transfer, "_SLOWEST", 2**40)
+    with pytest.raises(DataError, match=r"can't be downloaded .* \(TimeoutError\)"):
+        fetch(NAME, tmp_path)
+    assert len(cutting.asked) == 1

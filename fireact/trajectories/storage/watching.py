@@ -1,4 +1,4 @@
-"""How the making of an index is going: a bar on a terminal, a plain line now and then elsewhere."""
+"""How a download or the making of an index is going: a bar on a terminal, a plain line now and then elsewhere."""
 
 from __future__ import annotations
 
