@@ -1,4 +1,7 @@
-"""Chain of thought (Wei et al. 2022), as the paper writes it: one round, Thought … Action: finish[…]."""
+"""Methods that were classes of their own in the first edition; users' files and subclasses may still name them.
+
+``conf/method`` now says of ReAct what these say: which actions there are, and that there is no few-shot prompt.
+"""
 
 from __future__ import annotations
 
@@ -13,3 +16,6 @@ class CoT(ReAct):
     """One thought and the answer, without a search."""
 
     actions: ClassVar[Sequence[str]] = (FINISH,)
+
+
+IO, FireAct = CoT, ReAct
