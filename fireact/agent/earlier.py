@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
 
 from fireact.agent.react import ReAct
 from fireact.trajectories.records import FINISH
@@ -15,7 +14,7 @@ from fireact.trajectories.records import FINISH
 class CoT(ReAct):
     """One thought and the answer, without a search."""
 
-    actions: ClassVar[Sequence[str]] = (FINISH,)
+    actions: Sequence[str] = (FINISH,)
 
 
 IO, FireAct = CoT, ReAct

@@ -85,7 +85,7 @@ class Plan:
         return " and ".join(lookup.outline for lookup in self.lookups) + self.conclusion.aim
 
     def next(self, found: Sequence[str]) -> Want | None:
-        """What to look up after having ``found`` so many values, hop by hop and lookup by lookup; None at the end."""
+        """What to look up after the values ``found`` so far, hop by hop and lookup by lookup; None at the end."""
         for lookup in self.lookups:
             hops = len(lookup.relations)
             if len(found) < hops:

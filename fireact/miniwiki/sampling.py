@@ -80,7 +80,7 @@ class Sampler:
 
     def pair(self, relation: Relation, same: bool = False, years_apart: int = 0) -> tuple[Path, Path]:
         """The relation of two different things that state it: with the ``same`` value, or with different ones (years at
-        least so many ``years_apart``)."""
+        least ``years_apart``)."""
         stating = self._stating(relation)
         while True:
             one, other = self.rng.sample(stating, 2)

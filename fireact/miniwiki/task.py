@@ -23,7 +23,7 @@ from fireact.trajectories.records import ACCURACY, EM, Document, Question, Score
 
 MAXIMUM = 10_000
 _ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are yes, no or a letter throughout
-_TRIES = 100  # so many repeats in a row mean that a family has little new to ask
+_TRIES = 100  # repeats in a row after which a family has little new to ask
 
 
 class MiniWiki:
