@@ -81,7 +81,7 @@ class Plan:
 
     @property
     def outline(self) -> str:
-        """All there is to look up and what for, as far as the question tells."""
+        """All lookups and their purpose, as far as the question says."""
         return " and ".join(lookup.outline for lookup in self.lookups) + self.conclusion.aim
 
     def next(self, found: Sequence[str]) -> Want | None:

@@ -109,7 +109,7 @@ class Sampler:
         return entity.name if bare else entity.described
 
     def phrase(self, path: Path) -> str:
-        """The last thing of the path but one hop, as a noun phrase: what the last relation is asked of."""
+        """The thing before the path's last hop, as a noun phrase: what the last relation is asked of."""
         text = self.name(path.start)
         for relation in path.relations[:-1]:
             text = self.pick(relation.phrases).format(x=text)

@@ -22,7 +22,7 @@ from fireact.trajectories.metrics import exact_match, f1_score
 from fireact.trajectories.records import ACCURACY, EM, Document, Question, Score
 
 MAXIMUM = 10_000
-_ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are yes, no or a letter throughout
+_ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are always yes, no or a letter
 _TRIES = 100  # repeats in a row after which a family has little new to ask
 
 
