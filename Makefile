@@ -8,13 +8,18 @@ BACKBONE := $(CACHE)/backbones/.smollm2_135m
 DEMO := runs/demo
 SEED ?= 0
 RUN := $(VENV)/bin/python
+# What the tests run on in test-latest: the newest of everything that pyproject.toml allows.
+LATEST := $(CACHE)/latest
+TESTS ?=
+COVERED ?= tests/cli tests/runs tests/test_conf.py tests/test_scripts.py
+QUIETLY := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test test-slow check clean
+.PHONY: help demo test test-slow test-latest coverage check clean
 
 help: ## Show this list.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about ten minutes on two cores.
 	$(RUN) generate.py task.split=train task.limit=1200 run_dir=$(CACHE)/trajectories/miniwiki/react
@@ -26,14 +31,30 @@ demo: $(BACKBONE) ## Collect, tune, act and compare on the embedded world: about
 		--out $(DEMO)/seed$(SEED)/table.md
 
 test: $(BACKBONE) ## Run the tests.
-	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest
+	$(QUIETLY) $(RUN) -m pytest $(TESTS)
 
 test-slow: $(BACKBONE) ## Run the tests that take long.
-	OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false $(RUN) -m pytest -m slow
+	$(QUIETLY) $(RUN) -m pytest -m slow $(TESTS)
 
-check: $(VENV)/.installed ## Lint and type-check.
+# torch stays the pinned one: another build of it would be gigabytes. The difference to the pins is shown first, so that
+# a log says what a failure may come from.
+test-latest: $(BACKBONE) ## Run the tests on the newest versions that pyproject.toml allows; TESTS=tests/cli for some.
+	test -x $(LATEST)/bin/python || $(PYTHON) -m venv $(LATEST)
+	$(LATEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
+		"$$(grep '^torch==' requirements.lock)" --editable '.[dev,openai,wandb,tensorboard]'
+	-$(LATEST)/bin/python -m pip freeze --exclude-editable | diff --unified=0 requirements.lock -
+	$(QUIETLY) $(LATEST)/bin/python -m pytest $(TESTS)
+
+coverage: $(BACKBONE) ## Measure what the tests run of the command line and of runs, in processes that they start too.
+	rm -rf $(CACHE)/coverage
+	$(QUIETLY) $(RUN) -m coverage run -m pytest -m "" $(COVERED)
+	$(RUN) -m coverage combine --quiet
+	$(RUN) -m coverage report --include='fireact/cli/*,fireact/runs/*'
+
+check: $(VENV)/.installed ## Lint, type-check, and hold the rooms' imports, the tables of docs/ and the pins against the code.
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(RUN) -m pytest tests/test_imports.py tests/test_others_parts.py tests/test_pins.py -k "not load_no_torch"
 
 clean: ## Remove the virtual environment and the caches; runs/ stays.
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache

@@ -22,7 +22,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fireact.agent.fireact import FireAct  # noqa: E402
+from fireact.agent.react import ReAct  # noqa: E402
 from fireact.agent.rollout import Rollout, act_out  # noqa: E402
 from fireact.journal.journaled import JournaledModel, JournaledSearch  # noqa: E402
 from fireact.journal.store import Journal  # noqa: E402
@@ -105,7 +105,7 @@ def run(folder: Path) -> None:
     with closing(Journal(folder / "journal.sqlite")) as journal:
         parts = JournaledModel(SlowModel(log), journal, {}), JournaledSearch(SlowSearch(log), journal, {})
         witness = Witness(*parts, log)
-        rollout = Rollout(FireAct("fireact", None), witness, witness, lambda *_: Score(1.0, 1.0, True), {})
+        rollout = Rollout(ReAct("fireact", None), witness, witness, lambda *_: Score(1.0, 1.0, True), {})
         act_out(rollout, questions, folder / "predictions.jsonl", lambda _: None)
 
 

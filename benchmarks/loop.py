@@ -19,7 +19,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from fireact.agent.fireact import FireAct  # noqa: E402
+from fireact.agent.react import ReAct  # noqa: E402
 from fireact.agent.rollout import Rollout, act_out  # noqa: E402
 from fireact.journal.journaled import JournaledModel, JournaledSearch  # noqa: E402
 from fireact.journal.store import Journal  # noqa: E402
@@ -66,7 +66,7 @@ class Watch:
 def run(count: int, journaled: bool) -> str:
     """Act out so many questions; one line on what it took."""
     questions = [Question(f"q{i}", f"Who wrote book {i} of this library?", "Y", "loop", "dev") for i in range(count)]
-    watch, method = Watch(), FireAct("fireact", None)
+    watch, method = Watch(), ReAct("fireact", None)
     with tempfile.TemporaryDirectory() as folder, closing(Journal(f"{folder}/journal.sqlite")) as journal:
         lm, search = InstantModel(), InstantSearch()
         parts = (JournaledModel(lm, journal, {}), JournaledSearch(search, journal, {})) if journaled else (lm, search)

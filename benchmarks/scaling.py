@@ -196,14 +196,14 @@ def _anonymous_bytes() -> int:
 
 def _act_out(size: int, path: Path) -> Facts:
     from benchmarks.loop import InstantModel, InstantSearch
-    from fireact.agent.fireact import FireAct
+    from fireact.agent.react import ReAct
     from fireact.agent.rollout import Rollout, act_out
     from fireact.reporting.statistics import summarize
     from fireact.trajectories.files import read
     from fireact.trajectories.records import Question, Score
 
     questions = [Question(f"q{i}", f"Who wrote book {i} of this library?", "Y", "loop", "dev") for i in range(size)]
-    rollout = Rollout(FireAct("fireact", None), InstantModel(), InstantSearch(), lambda *_: Score(1.0, 1.0, True), {})
+    rollout = Rollout(ReAct("fireact", None), InstantModel(), InstantSearch(), lambda *_: Score(1.0, 1.0, True), {})
     act_out(rollout, questions, path, lambda _: None)
     return summarize(read(path, Counter()))
 

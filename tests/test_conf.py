@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import itertools
 import re
@@ -9,12 +10,15 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import hydra
 import pytest
 import yaml
 from hydra.utils import get_object
+from omegaconf import OmegaConf
 
 from fireact import cli
 from fireact.cli import composing, keys
+from fireact.errors import ConfigError
 from fireact.runs import sweep
 
 SCRIPTS = ("train", "evaluate", "generate")
@@ -25,14 +29,14 @@ ALONGSIDE = {"gpt35": ["adapter=none"]}  # what an option does not go without
 HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}
 
 
+def _file(group: str, option: str) -> Any:
+    return yaml.safe_load((keys.CONF / group / f"{option}.yaml").read_text(encoding="utf-8"))
+
+
 def _defaults(script: str) -> dict[str, str | None]:
     """The groups a script is composed from, each with its default option."""
     text = yaml.safe_load((keys.CONF / f"{script}.yaml").read_text(encoding="utf-8"))
     return dict(next(iter(entry.items())) for entry in text["defaults"] if isinstance(entry, dict))
-
-
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (keys.CONF / group).glob("*.yaml"))
 
 
 # Each option once, in the first script that uses its group.
@@ -40,7 +44,7 @@ CASES = [
     (script, group, option)
     for group, script in {group: script for script in reversed(SCRIPTS) for group in _defaults(script)}.items()
     if group != "experiment"
-    for option in _options(group)
+    for option in keys.options(group)
 ]
 
 
@@ -73,6 +77,40 @@ def test_every_option_composes_fits_its_class_and_names_its_folder(script: str, 
             pytest.fail(f"{key}: {error}")
 
 
+def _key_tree(node: Any) -> Any:
+    return {key: _key_tree(below) for key, below in node.items()} if isinstance(node, dict) else None
+
+
+@pytest.mark.parametrize("backbone", keys.options("backbone"))
+def test_every_backbone_has_the_keys_of_the_base(backbone: str) -> None:
+    base = _file("backbone", keys.BASE)
+    composed = OmegaConf.to_container(hydra.compose("train", [f"backbone={backbone}"]), resolve=False)
+    assert {key: _key_tree(composed[key]) for key in base} == _key_tree(base)
+
+
+@pytest.mark.parametrize("backbone", keys.options("backbone"))
+def test_a_backbone_s_file_says_only_what_differs(backbone: str) -> None:
+    base, own = _file("backbone", keys.BASE), _file("backbone", backbone)
+    same = {key for part in base for key, value in own.get(part, {}).items() if value == base[part][key]}
+    assert same == set() or "defaults" not in own  # which says why not
+
+
+def test_the_base_of_backbones_is_no_option() -> None:
+    assert keys.BASE not in keys.options("backbone")
+    assert re.search(r"^backbone: codellama_13b, codellama_34b, ", composing.shown("train", []), re.MULTILINE)
+    for wrong in ("nope", "3"):
+        with pytest.raises(ConfigError, match=f"^backbone={wrong} does not exist; choose one of codellama_13b, codell"):
+            cli.compose("train", [f"backbone={wrong}"])
+    with pytest.raises(ConfigError, match=r"^backbone\.name has no value; add backbone\.name=VALUE to the command"):
+        cli.compose("train", ["backbone=base"])
+
+
+def test_help_says_of_a_backbone_what_its_base_says() -> None:
+    shown = composing.shown("train", ["backbone=llama2_7b"])
+    assert "  dtype: auto  # auto | float32 | bfloat16 | float16\n" in shown
+    assert "backbone:  # The paper's Llama-2-7B-chat, with its settings.\n" in shown
+
+
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_every_axis_stands_in_the_folder_s_name(script: str) -> None:
     axes = {group: option for group, option in _defaults(script).items() if group not in NO_AXIS}
@@ -95,20 +133,29 @@ def test_the_call_users_start_from_composes_as_the_paper_s_recipe() -> None:
 AXES = {"hydra": {"mode", "sweeper"}, "act": {"task", "search", "method", "prompted"}}
 
 
-@pytest.mark.parametrize("experiment", _options("experiment"))
+@pytest.mark.parametrize("experiment", keys.options("experiment"))
 def test_every_experiment_holds_axes_only(experiment: str) -> None:
     composing.check_experiment("train", [f"experiment={experiment}"])
-    text = yaml.safe_load((keys.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
+    text = _file("experiment", experiment)
     assert {key: set(below) - AXES.get(key, set()) for key, below in text.items()} == dict.fromkeys(text, set())
     assert text["hydra"]["mode"] == "MULTIRUN" and set(text["hydra"]["sweeper"]) == {"params"}
 
 
-@pytest.mark.parametrize("experiment", _options("experiment"))
+def _seeds(experiment: str) -> str:
+    """Two where an experiment has seeds as an axis; one will do for the others."""
+    return "3,4" if "seed" in _file("experiment", experiment)["hydra"]["sweeper"]["params"] else "3"
+
+
+@functools.cache
+def _planned(experiment: str) -> list[Any]:
+    return composing.plan("train", [f"experiment={experiment}", f"seed={_seeds(experiment)}"])
+
+
+@pytest.mark.parametrize("experiment", keys.options("experiment"))
 def test_every_axis_of_an_experiment_tells_its_cells_apart(experiment: str) -> None:
-    text = yaml.safe_load((keys.CONF / "experiment" / f"{experiment}.yaml").read_text(encoding="utf-8"))
-    axes = {key: str(values).split(",") for key, values in text["hydra"]["sweeper"]["params"].items()}
-    cells = composing.plan("train", [f"experiment={experiment}", "seed=3,4"])
-    wanted = {**axes, "seed": ["3", "4"]}
+    axes = {**_file("experiment", experiment)["hydra"]["sweeper"]["params"], "seed": _seeds(experiment)}
+    wanted = {key: str(values).split(",") for key, values in axes.items()}
+    cells = _planned(experiment)
     assert [tuple(cfg.cell[axis] for axis in wanted) for cfg in cells] == list(itertools.product(*wanted.values()))
     assert len({cfg.run_dir for cfg in cells}) == len(cells)
     evaluated = list(sweep.tuned_and_acted(cells))
@@ -117,12 +164,17 @@ def test_every_axis_of_an_experiment_tells_its_cells_apart(experiment: str) -> N
     assert len({tuple(sorted(axes.items())) for axes in by_folder.values()}) == len(by_folder)
 
 
-def test_the_evaluations_of_every_experiment_compose() -> None:
-    cells = [cfg for name in _options("experiment") for cfg in composing.plan("train", [f"experiment={name}"])]
-    asked = {evaluation.overrides for cfg in cells for evaluation in sweep.evaluations(cfg)}
-    acting = {tuple(line for line in overrides if re.match("method=|task=|search=", line)) for overrides in asked}
-    for overrides in acting:
-        assert "_target_" in cli.compose("evaluate", overrides).method
+@functools.cache
+def _method(overrides: tuple[str, ...]) -> Any:
+    return cli.compose("evaluate", overrides).method
+
+
+@pytest.mark.parametrize("experiment", keys.options("experiment"))
+def test_the_evaluations_of_an_experiment_compose(experiment: str) -> None:
+    for cfg in _planned(experiment):
+        for evaluation in sweep.evaluations(cfg):
+            chosen = (line for line in evaluation.overrides if re.match("method=|task=|search=", line))
+            assert "_target_" in _method(tuple(chosen))
 
 
 def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:

@@ -34,6 +34,23 @@ print(Question.__module__, SearchTool.__module__)
     assert (done.stdout, done.stderr) == ("fireact.trajectories.records fireact.tools.base\n", "")
 
 
+def test_methods_that_were_classes_still_are(tmp_path: Path) -> None:
+    code = """
+from fireact.methods.io import IO
+from fireact.methods.cot import CoT
+from fireact.methods.fireact import FireAct
+from fireact.methods.react import ReAct
+
+class Mine(CoT):
+    actions = ("search", "finish")
+
+print([cls("x", None).actions for cls in (IO, CoT, FireAct, Mine)], issubclass(FireAct, ReAct))
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    finish, both = ("finish",), ("search", "finish")
+    assert (done.stdout, done.stderr) == (f"{[finish, finish, both, both]} True\n", "")
+
+
 def test_a_module_that_never_was_is_not_found() -> None:
     with pytest.raises(ModuleNotFoundError, match=r"No module named 'fireact\.nowhere'"):
         importlib.import_module("fireact.nowhere")

@@ -1,11 +1,16 @@
-"""ReAct (Yao et al. 2022): thoughts, searches and an answer, in turn. The other methods are small departures."""
+"""ReAct (Yao et al. 2022): thoughts, searches and an answer, in turn. The other methods are small departures.
+
+IO and chain of thought (Wei et al. 2022), as the paper writes it, are the one action ``finish``, so that their
+trajectories mix with the others; FireAct (Chen et al. 2023) is a tuned model without a few-shot prompt. All three are
+``conf/method`` files over this class.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
+from typing import Literal
 
 from fireact.agent.base import Episode
 from fireact.agent.loop import Loop
@@ -22,13 +27,14 @@ class ReAct:
     """Few-shot ReAct prompting.
 
     ``prompt`` is a text file, relative to the shipped prompts or to the working directory. ``trains_on`` says which
-    methods' trajectories make up this method's training mix; acting does not use it.
+    methods' trajectories make up this method's training mix; acting does not use it. ``actions`` are those that a turn
+    may take; None means those of the class.
 
     Raises:
-        ConfigError: ``max_rounds`` is below 1 or ``max_retries`` below 0.
+        ConfigError: ``max_rounds`` is below 1 or ``max_retries`` below 0, or ``actions`` lack ``finish``.
     """
 
-    actions: ClassVar[Sequence[str]] = (SEARCH, FINISH)
+    actions: Sequence[str] = (SEARCH, FINISH)
 
     def __init__(
         self,
@@ -37,10 +43,16 @@ class ReAct:
         max_rounds: Count = 11,
         max_retries: Retries = 2,
         trains_on: Sequence[Text] = (),
+        actions: Sequence[Literal["search", "finish"]] | None = None,
     ) -> None:
         for key, number, least in (("max_rounds", max_rounds, 1), ("max_retries", max_retries, 0)):
             if not number >= least:
                 raise ConfigError(f"method.{key}={number} is out of its range; give {least} or more")
+        if actions is not None:
+            self.actions = tuple(actions)
+        if FINISH not in self.actions:
+            raise ConfigError(f"method.actions={list(self.actions)} has no {FINISH}, so no question could be answered; "
+                              "add it")
         self.name = name
         self.trains_on = tuple(trains_on)
         self._prompt, self._max_rounds, self._max_retries = prompt, max_rounds, max_retries

@@ -174,7 +174,7 @@ def _refuse_no_options(overrides: Sequence[Override]) -> None:
         if override.is_delete() or override.is_sweep_override() or isinstance(value, str | list):
             continue
         if (keys.CONF / group).is_dir():
-            options = ", ".join(sorted(path.stem for path in (keys.CONF / group).glob("*.yaml")))
+            options = ", ".join(keys.options(group))
             hint = {"logger": ", or ~logger for none", "size": f", or size.n={value} for any number"}.get(group, "")
             raise ConfigError(f"{override.input_line} does not exist; choose one of {options}{hint}")
 

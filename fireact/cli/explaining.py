@@ -17,7 +17,7 @@ from hydra.errors import (
 )
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
-from fireact.cli.keys import groups, keys, no_option
+from fireact.cli.keys import BASE, groups, keys, no_option
 from fireact.cli.launchers import explain_launcher
 from fireact.errors import FireActError
 
@@ -75,7 +75,8 @@ def _(error: MissingConfigException) -> str:
     group, _, option = (error.missing_cfg_file or "").rpartition("/")
     if not error.options:
         return _one_line(error)
-    return f"{group}={option} does not exist; choose one of {', '.join(error.options)}"
+    options = ", ".join(name for name in error.options if name != BASE)
+    return f"{group}={option} does not exist; choose one of {options}"
 
 
 @explain.register

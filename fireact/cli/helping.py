@@ -8,6 +8,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
+import yaml
 from omegaconf import OmegaConf
 
 from fireact.cli import keys
@@ -21,7 +22,9 @@ def text(config_name: str, composed: Any) -> str:
     """The help of a script whose configuration, Hydra's own part included, was ``composed``."""
     part, choices = composed.hydra.help, composed.hydra.runtime.choices
     files = [keys.CONF / f"{name}.yaml" for name in ("common", config_name)]
-    files += [keys.CONF / group / f"{option}.yaml" for group, option in choices.items() if option and _is_ours(group)]
+    for group, option in choices.items():
+        if option and _is_ours(group):
+            files += _files(keys.CONF / group / f"{option}.yaml")
     comments = {key: said for file in files for key, said in _comments(file)}
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     return Template(part.template).safe_substitute(
@@ -36,14 +39,17 @@ def _is_ours(group: str) -> bool:
 
 def _groups(choices: Container[str], act: Container[str]) -> Iterator[str]:
     for group in (group for group in keys.groups() if group in choices):
-        yield f"{group}: {', '.join(_options(group))}"
+        yield f"{group}: {', '.join(keys.options(group))}"
     for key, group in _ACT.items():
         if key in act:
-            yield f"act.{key} (a list): {', '.join(_options(group))}"
+            yield f"act.{key} (a list): {', '.join(keys.options(group))}"
 
 
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (keys.CONF / group).glob("*.yaml"))
+def _files(option: Path) -> list[Path]:
+    """The file of an option after those of its group that it begins with, whose comments hold for it too."""
+    defaults = yaml.safe_load(option.read_text(encoding="utf-8")).get("defaults", [])
+    above = [name for name in defaults if isinstance(name, str) and name != "_self_"]
+    return [*(file for name in above for file in _files(option.with_name(f"{name}.yaml"))), option]
 
 
 def _keys(lines: Sequence[str]) -> Iterator[tuple[str, str]]:

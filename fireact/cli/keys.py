@@ -11,6 +11,8 @@ import yaml
 from omegaconf import OmegaConf
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
+BASE = "base"
+"""The file of a group that its options begin with; it is no option itself."""
 
 
 def keys(cfg: Any, prefix: str = "") -> Iterator[str]:
@@ -30,6 +32,11 @@ def top(config_name: str) -> set[str]:
 def groups() -> list[str]:
     """The groups of ``conf`` that are ours."""
     return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
+
+
+def options(group: str) -> list[str]:
+    """What a group of ours can be chosen from."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml") if path.stem != BASE)
 
 
 def no_option(key: str, known: Iterable[str]) -> str:

@@ -38,7 +38,7 @@ class Entity:
 def write(
     entity: Entity, neighbours: Sequence[Entity], relations: Sequence[Relation], knobs: Difficulty, rng: Random
 ) -> Document:
-    """The article of ``entity`` in random order and wording, at times with a remark about one of its ``neighbours``."""
+    """The article of ``entity`` in random order and wording, sometimes with a remark on one of its ``neighbours``."""
     known = {relation.name: relation for relation in relations}
     facts = rng.sample(list(entity.facts.items()), len(entity.facts))
     clauses = [state(known[name], value, knobs.phrasings, rng) for name, value in facts]

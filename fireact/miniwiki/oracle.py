@@ -139,7 +139,7 @@ class Oracle:
         return _step(rng.choice(_VAGUE), SEARCH, queries[len(dialogue.turns) % len(queries)])
 
     def _recall(self, dialogue: Dialogue, plan: Plan, rng: Random) -> Step:
-        """The answer out of the question alone, if that states all it takes."""
+        """The answer from the question alone, if that states all that is needed."""
         found: list[str] = []
         facts: list[str] = []
         while want := plan.next(found):

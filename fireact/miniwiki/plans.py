@@ -81,11 +81,11 @@ class Plan:
 
     @property
     def outline(self) -> str:
-        """All there is to look up and what for, as far as the question tells."""
+        """All lookups and their purpose, as far as the question says."""
         return " and ".join(lookup.outline for lookup in self.lookups) + self.conclusion.aim
 
     def next(self, found: Sequence[str]) -> Want | None:
-        """What to look up after having ``found`` so many values, hop by hop and lookup by lookup; None at the end."""
+        """What to look up after the values ``found`` so far, hop by hop and lookup by lookup; None at the end."""
         for lookup in self.lookups:
             hops = len(lookup.relations)
             if len(found) < hops:

@@ -1,4 +1,4 @@
-"""What miniwiki's articles say and how: each relation with its wordings, for writing, asking and reading alike.
+"""What miniwiki's articles say and how: each relation with its wordings, for writing, asking and reading.
 
 ``verbs`` finish a sentence about x and are how articles state the fact; ``phrases`` name its value inside a longer
 question; ``asks`` ask for it. ``|`` parts the paraphrases. Relations of a kind share the type of their values on

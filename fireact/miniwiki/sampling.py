@@ -80,7 +80,7 @@ class Sampler:
 
     def pair(self, relation: Relation, same: bool = False, years_apart: int = 0) -> tuple[Path, Path]:
         """The relation of two different things that state it: with the ``same`` value, or with different ones (years at
-        least so many ``years_apart``)."""
+        least ``years_apart``)."""
         stating = self._stating(relation)
         while True:
             one, other = self.rng.sample(stating, 2)
@@ -109,7 +109,7 @@ class Sampler:
         return entity.name if bare else entity.described
 
     def phrase(self, path: Path) -> str:
-        """The last thing of the path but one hop, as a noun phrase: what the last relation is asked of."""
+        """The thing before the path's last hop, as a noun phrase: what the last relation is asked of."""
         text = self.name(path.start)
         for relation in path.relations[:-1]:
             text = self.pick(relation.phrases).format(x=text)

@@ -22,8 +22,8 @@ from fireact.trajectories.metrics import exact_match, f1_score
 from fireact.trajectories.records import ACCURACY, EM, Document, Question, Score
 
 MAXIMUM = 10_000
-_ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are yes, no or a letter throughout
-_TRIES = 100  # so many repeats in a row mean that a family has little new to ask
+_ANSWERED_BY_START = {"yesno", "choice"}  # the families whose gold answers are always yes, no or a letter
+_TRIES = 100  # repeats in a row after which a family has little new to ask
 
 
 class MiniWiki:

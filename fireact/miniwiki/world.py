@@ -38,7 +38,7 @@ class World:
 
 @cache
 def build(seed: int, difficulty: str) -> World:
-    """The world of a seed, the same byte for byte wherever it is built.
+    """The world of a seed, the same byte for byte on every machine.
 
     Raises:
         ConfigError: there is no such difficulty.

@@ -1,7 +1,7 @@
 """What newer keys mean for runs that were made before them: these stay finished wherever they would come out the same.
 
 The first edition shared ``size`` out over all tasks and methods, left out failed trajectories of released data too, and
-had no keys for either.
+had no keys for either. What is a list of actions and a name of ReAct now, it had a class for.
 """
 
 from __future__ import annotations
@@ -9,12 +9,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from fireact import moved
+
 ABSENT = {"data.share_out": True}
 """What the absence of a key means."""
+_REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireAct"
+_IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
 
 
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``config`` less those keys of ``data`` that decide nothing in it, which is how the first edition wrote it."""
+    """``config`` as the first edition wrote it: less those keys of ``data`` that decide nothing, and by its classes."""
+    config = _with_its_class(config)
     data = config.get("data")
     if not isinstance(data, Mapping) or "share_out" not in data:
         return config
@@ -24,6 +29,22 @@ def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if not data.get("right_only", True) and not _has_failed(data):
         kept["right_only"] = True
     return {**config, "data": kept}
+
+
+def _with_its_class(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``method`` without ``actions``, where a class of the first edition says which there are."""
+    method = config.get("method")
+    if not isinstance(method, Mapping) or "_target_" not in method:
+        return config
+    first, actions = moved.first_name(str(method["_target_"])), method.get("actions")
+    if first in (_IO, _COT) or first == _REACT and actions == ["finish"]:
+        target = _IO if method.get("name") == "io" else _COT
+    elif first in (_REACT, _FIREACT) and actions in (None, ["search", "finish"]):
+        target = _FIREACT if method.get("name") == "fireact" else _REACT
+    else:
+        return config
+    kept = {key: value for key, value in method.items() if key != "actions"}
+    return {**config, "method": {**kept, "_target_": target}}
 
 
 def _is_alone(data: Mapping[str, Any]) -> bool:

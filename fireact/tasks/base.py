@@ -9,7 +9,7 @@ from fireact.trajectories.records import Document, Question, Score
 
 
 class Task(Protocol):
-    """Questions and their scoring. ``name`` stands in every trajectory and table.
+    """Questions and their scoring. ``name`` is in every trajectory and table.
 
     ``measure`` is what the share of answers that are ``Score.correct`` is called there: ``EM`` where that is the exact
     match, else ``accuracy`` or a name of the task's own.

@@ -105,7 +105,7 @@ class File(QuestionFile):
         return tuple(choices)
 
     def _answer(self, answer: str, choices: Sequence[str], where: str) -> str:
-        """The gold answer as the rule of scoring wants it."""
+        """The gold answer in the form that the scoring rule compares."""
         if self._scoring == "em":
             return answer
         known = _YES_NO if self._scoring == "yesno" else {x.lower(): x for x in ascii_uppercase[: len(choices)]}
@@ -116,7 +116,7 @@ class File(QuestionFile):
 
 
 def rows(path: Path, key: str) -> Iterator[tuple[str, Row]]:
-    """Each row of a JSONL or CSV file, with the words for where it stands.
+    """Each row of a JSONL or CSV file, with the words that say where it is.
 
     Raises:
         DataError: the file is missing, empty, of another kind or malformed; the message names the line, or ``key``.
@@ -159,7 +159,7 @@ def _table(path: Path) -> Iterator[tuple[int, Row]]:
 
 
 def _text(row: Row, column: str, where: str) -> str:
-    """The text in a column; a number or truth value is written out, nothing else will do."""
+    """The text in a column; a number or truth value is written out, nothing else is accepted."""
     value = row.get(column)
     if isinstance(value, bool | int):
         return str(value)

@@ -28,7 +28,7 @@ _DISTRACTOR = {
     "dev": ("hotpotqa/distractor/validation-00000-of-00001.parquet",),
     "train": tuple(f"hotpotqa/distractor/train-0000{part}-of-00002.parquet" for part in range(2)),
 }
-_UNMATCHED = 0.01  # so large a share of questions without their paragraphs tells of another set
+_UNMATCHED = 0.01  # above this share of questions without their paragraphs, it is another set
 
 
 class HotpotQA(QuestionFile):

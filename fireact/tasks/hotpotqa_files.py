@@ -28,8 +28,8 @@ class Paragraphs:
 
     Attributes:
         documents: one a title, in the order of the rows.
-        repeated: how many paragraphs were left out that stand there already, word for word.
-        differing: how many were left out because another text stands under their title.
+        repeated: how many paragraphs were left out because they are there already, word for word.
+        differing: how many were left out because their title has another text already.
     """
 
     documents: list[Document]

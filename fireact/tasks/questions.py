@@ -27,12 +27,12 @@ def starts(answer: str, gold: str) -> bool:
 
 
 class QuestionFile(ABC):
-    """A task whose questions lie in files; a subclass says how to ``read`` them.
+    """A task whose questions are in files; a subclass says how to ``read`` them.
 
     Args:
         name: what the task is called in trajectories and tables.
-        order: one of ``orders``; ``shuffle`` is by ``seed``, and so drawn alike whatever the limit.
-        limit: the first so many, at most; all if None.
+        order: one of ``orders``; ``shuffle`` is by ``seed``, so that the limit does not change which come first.
+        limit: how many at most, from the first on; all if None.
         prompts: the folder of its few-shot prompts if that is not ``name``; the configuration reads it.
         right: the task's own rule, which a subclass sets.
 
@@ -60,7 +60,7 @@ class QuestionFile(ABC):
         self._order, self._seed, self._limit, self._right = order, seed, limit, right
 
     def questions(self) -> list[Question]:
-        """See ``Task``. Ids hold a question's place in its file, whatever the order.
+        """See ``Task``. Ids hold a question's place in its file, in any order.
 
         Raises:
             DataError: a file can't be had or is malformed.

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from fireact.agent.cot import CoT
 from fireact.agent.loop import Loop
 from fireact.agent.react import ReAct
 from fireact.agent.reflexion import Reflexion
@@ -104,6 +103,11 @@ def test_the_loop_ends_whatever_its_limits_are(max_retries: int):
     assert len(lm.asked) == max(max_retries, 0) + 1
 
 
+def test_a_method_without_finish_is_refused():
+    with pytest.raises(ConfigError, match=r"^method.actions=\['search'\] has no finish, so no question"):
+        ReAct("react", None, actions=["search"])
+
+
 def test_every_failure_is_an_ending_that_says_why():
     for error, ending in (
         (ModelError("the server is gone"), Ending.MODEL_FAILURE),
@@ -123,7 +127,7 @@ def test_an_observation_can_not_act():
 
 def test_cot_may_only_finish():
     lm = Script(SEARCH, FINISH)
-    episode = run(CoT("cot", None, max_rounds=1), lm)
+    episode = run(ReAct("cot", None, max_rounds=1, actions=["finish"]), lm)
     assert episode.ending == Ending.FINISH
     assert episode.steps[0].observation == "That turn held no action. End it with a line Action: finish[...]."
 

@@ -70,6 +70,34 @@ def test_a_run_of_other_trajectories_is_refused(tmp_path: Path, command: str, di
         run_folders.open(tmp_path, config)
 
 
+@pytest.mark.parametrize(
+    ("command", "target"),
+    [
+        ("method=io", "fireact.methods.io.IO"),
+        ("method=cot", "fireact.methods.cot.CoT"),
+        ("method=cot method.name=mine", "fireact.methods.cot.CoT"),
+        ("method=fireact", "fireact.methods.fireact.FireAct"),
+        ("method=fireact method.prompt=mine.txt", "fireact.methods.fireact.FireAct"),
+        ("method=react", "fireact.methods.react.ReAct"),
+        ("method=react +method.actions=[search,finish]", "fireact.methods.react.ReAct"),
+        ("method=reflexion", "fireact.methods.reflexion.Reflexion"),
+    ],
+)
+def test_a_method_that_was_a_class_gives_the_result_keys_of_that_class(command: str, target: str) -> None:
+    method = cli.resolved(cli.compose("evaluate", command.split()))["method"]
+    first = {key: value for key, value in method.items() if key != "actions"} | {"_target_": target}
+    assert result_keys({"method": method}) == result_keys({"method": first})
+    assert result_keys({"method": method})["method._target_"] == target
+    assert {key.split(".")[1] for key in result_keys({"method": method})} == {*first}
+
+
+def test_a_method_of_other_actions_is_another_run() -> None:
+    one, other = (result_keys(today(f"method={name}")) for name in ("react", "cot"))
+    assert one["method._target_"] != other["method._target_"]
+    asked = {"_target_": "fireact.agent.reflexion.Reflexion", "name": "reflexion", "actions": ["finish"]}
+    assert result_keys({"method": asked})["method.actions.0"] == "finish"
+
+
 def test_other_proportions_are_another_run_only_where_they_decide_something(tmp_path: Path) -> None:
     other = "data.proportions.miniwiki.cot=100"
     assert result_keys(today("size=n100")) == result_keys(today("size=n100", other))

@@ -107,7 +107,7 @@ def test_a_refusal_is_a_wrong_configuration(service: Service, status: int) -> No
     assert len(service.asked) == 1
 
 
-def test_what_cannot_be_fixed_by_waiting_is_not_tried_again(service: Service) -> None:
+def test_what_waiting_does_not_fix_is_not_tried_again(service: Service) -> None:
     service.answers = [(400, {"error": "bad query"}, {}), b"<html>", [1, 2]]
     with pytest.raises(ToolError, match=r"could not answer \(HTTP 400: bad query\)"):
         get(service.url)

@@ -158,6 +158,7 @@ def test_what_hydra_writes_of_a_sweep_replaces_no_file_of_somebody_else_s(comman
     for _ in range(2):
         assert command(*sweep, begin=_nothing_at_the_end).code == 0
     theirs = tmp_path / "runs" / "multirun.yaml"
+    assert theirs.is_file()  # Hydra writes it
     theirs.write_text("hydra: {}\n")
     outcome = command(*sweep, begin=_nothing_at_the_end)
     assert (outcome.code, outcome.out, theirs.read_text()) == (1, "", "hydra: {}\n")

@@ -1,0 +1,26 @@
+"""The ranges in pyproject.toml against the pins in requirements.lock: what was run lies within what is allowed."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from tests.conftest import ROOT
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+EXTRAS = [text for extra in PROJECT["optional-dependencies"].values() for text in extra]
+WANTED = [wanted for wanted in map(Requirement, [*PROJECT["dependencies"], *EXTRAS]) if wanted.name != PROJECT["name"]]
+LOCK = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+PINS = {canonicalize_name(name): pin for name, pin in re.findall(r"^([\w.-]+)==(\S+)$", LOCK, re.MULTILINE)}
+UNPINNED = {"hydra-ray-launcher", "ray"}  # an extra that is too large to be installed everywhere
+
+
+@pytest.mark.parametrize("requirement", WANTED, ids=str)
+def test_a_range_has_both_ends_and_holds_the_pin(requirement: Requirement) -> None:
+    assert {operator.operator for operator in requirement.specifier} >= {">=", "<"}
+    name = canonicalize_name(requirement.name)
+    assert name in UNPINNED or requirement.specifier.contains(PINS[name])
