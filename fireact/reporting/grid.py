@@ -6,7 +6,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -51,17 +51,18 @@ class Cell:
         Raises:
             DataError: it is missing or unreadable.
         """
-        return _json(self.run / METRICS)
+        return read_json(self.run / METRICS, "n", "em", "accuracy", "cost_usd", "seconds")
 
     @cached_property
     def fit_metrics(self) -> dict[str, Any]:
         """The tuning's ``metrics.json``; empty for a prompted cell and for an adapter that was tuned elsewhere."""
-        return _json(self.fit / METRICS) if self.fit and (self.fit / METRICS).exists() else {}
+        return read_json(self.fit / METRICS) if self.fit and (self.fit / METRICS).exists() else {}
 
     @property
     def trained_on(self) -> int | None:
         """How many trajectories it was tuned on; None if it was not, or elsewhere."""
-        return int(self.fit_metrics["data"]["kept"]) if self.fit_metrics else None
+        kept = self.fit_metrics.get("data", {}).get("kept")
+        return None if kept is None else int(kept)
 
     @property
     def mix(self) -> dict[str, int]:
@@ -89,6 +90,11 @@ class Grid:
         """The cells that have results."""
         return [cell for cell in self.cells if not cell.failed]
 
+    @property
+    def failed(self) -> list[Cell]:
+        """The cells that have none."""
+        return [cell for cell in self.cells if cell.failed]
+
     def varying(self) -> list[str]:
         """The axes that tell its cells apart, in the order in which they first appear."""
         names = dict.fromkeys(name for cell in self.cells for name in cell.axes)
@@ -111,23 +117,15 @@ def read_grid(folder: Path) -> Grid:
     Raises:
         DataError: there is none, or it is malformed.
     """
-    row = _json(folder / GRID)
+    row, cells = read_json(folder / GRID), []
     try:
-        cells = tuple(
-            Cell(c["axes"], _place(folder, c["run"]), _place(folder, c["fit"]) if c["fit"] else None, c["failed"])
-            for c in row["cells"]
-        )
-        return Grid(row["experiment"], row["command"], tuple(map(_by_now, cells)), tuple(row.get("left_out", ())))
+        for cell in row["cells"]:
+            run, fit = (Path(os.path.normpath(folder / (cell[key] or ""))) for key in ("run", "fit"))
+            by_now = cell["failed"] == UNFINISHED and (run / METRICS).exists()
+            cells.append(Cell(cell["axes"], run, fit if cell["fit"] else None, "" if by_now else cell["failed"]))
+        return Grid(row["experiment"], row["command"], tuple(cells), tuple(row.get("left_out", ())))
     except (KeyError, TypeError) as error:
         raise DataError(f"{folder / GRID} is malformed ({error}); run the sweep again") from error
-
-
-def _place(folder: Path, path: str) -> Path:
-    return Path(os.path.normpath(folder / path))
-
-
-def _by_now(cell: Cell) -> Cell:
-    return replace(cell, failed="") if cell.failed == UNFINISHED and (cell.run / METRICS).exists() else cell
 
 
 def name_of(axes: Mapping[str, str], among: Sequence[str]) -> str:
@@ -135,11 +133,20 @@ def name_of(axes: Mapping[str, str], among: Sequence[str]) -> str:
     return ", ".join(f"{axis}={axes[axis]}" for axis in among if axis in axes)
 
 
-def _json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *needed: str) -> dict[str, Any]:
+    """The JSON object in a file of ours.
+
+    Raises:
+        DataError: it is missing, unreadable or no object with all ``needed`` keys.
+    """
     try:
         value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing; run the command that makes it to its end first") from None
+    except OSError as error:
+        raise DataError(f"{path} can't be read ({error.strerror}); make it readable") from None
     except ValueError as error:
         raise DataError(f"{path} is not JSON ({error}); remove its folder and run the command again") from error
+    if missing := [key for key in needed if not isinstance(value, dict) or key not in value]:
+        raise DataError(f"{path} lacks {', '.join(missing)}; a run that evaluate.py has finished is needed here")
     return value

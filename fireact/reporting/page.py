@@ -7,19 +7,20 @@ HTML (``_inert``) and reaches the screen as text nodes; everything else is escap
 from __future__ import annotations
 
 import json
-import os
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
 from hashlib import sha256
 from html import escape
+from itertools import chain
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any
 
-from fireact.errors import DataError, StorageError
+from fireact.errors import DataError
 from fireact.reporting.grid import Cell, Grid, name_of
+from fireact.reporting.markdown import Table
 from fireact.trajectories.records import Question, Trajectory
+from fireact.trajectories.storage.writing import replace, writing
 
 REPORT = "report.html"
 _ASSETS = Path(__file__).with_name("page")
@@ -29,20 +30,7 @@ _NUMBER = re.compile(r"[-+−$]?\d")
 _BLANK = {"", "-", "–", "—"}
 
 
-class PageTable(Protocol):
-    """A table as the page shows it: plain text throughout; the first column names the rows."""
-
-    @property
-    def title(self) -> str: ...
-    @property
-    def header(self) -> Sequence[str]: ...
-    @property
-    def rows(self) -> Sequence[Sequence[str]]: ...
-    @property
-    def notes(self) -> Sequence[str]: ...
-
-
-def write_page(grid: Grid, folder: Path, title: str, tables: Sequence[PageTable], figures: Sequence[Path]) -> Path:
+def write_page(grid: Grid, folder: Path, title: str, tables: Sequence[Table], figures: Sequence[Path]) -> Path:
     """Write ``folder/report.html`` and say where it is; one trajectory is in memory at a time.
 
     Args:
@@ -65,9 +53,10 @@ def write_page(grid: Grid, folder: Path, title: str, tables: Sequence[PageTable]
         "data": _data(grid.done, grid.varying()),
         "script": [script],
     }
-    with _replacing(path) as file:
-        for number, piece in enumerate(re.split(r"<!-- (\w+) -->", _asset("template.html"))):
-            file.writelines(parts[piece] if number % 2 else [piece])
+    pieces = re.split(r"<!-- (\w+) -->", _asset("template.html"))
+    with writing(path):
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(path, chain.from_iterable(parts[p] if number % 2 else [p] for number, p in enumerate(pieces)))
     return path
 
 
@@ -93,7 +82,7 @@ def _about(grid: Grid) -> Iterator[str]:
         yield f"<p>The same in every cell: {escape(name_of(grid.cells[0].axes, common))}.</p>\n"
 
 
-def _table(table: PageTable) -> str:
+def _table(table: Table) -> str:
     numeric = [_is_numeric(column) for column in zip(*table.rows, strict=True)] or [False] * len(table.header)
     head = _cells("th scope=col", table.header, numeric)
     body = "\n".join(f"<tr>{_cells('td', row, numeric)}</tr>" for row in table.rows)
@@ -129,9 +118,9 @@ def _figure(path: Path) -> str:
 
 def _failed(grid: Grid) -> Iterator[str]:
     """The cells without results, each with its sentence."""
-    failed = [cell for cell in grid.cells if cell.failed]
-    if failed:
-        rows = (f"<li><b>{escape(_name(cell, grid.varying()))}</b>: {escape(cell.failed)}</li>\n" for cell in failed)
+    if grid.failed:
+        varying = grid.varying()
+        rows = (f"<li><b>{escape(_name(cell, varying))}</b>: {escape(cell.failed)}</li>\n" for cell in grid.failed)
         yield f"<section id=failed><h2>Cells without results</h2>\n<ul>\n{''.join(rows)}</ul></section>\n"
 
 
@@ -145,23 +134,18 @@ def _data(cells: Sequence[Cell], varying: Sequence[str]) -> Iterator[str]:
         yield "]</script>\n"
 
 
-def _row(trajectory: Trajectory, seen: dict[Question, int]) -> list[Any]:
-    """A trajectory as an array, which spares the fields' names; in the order in which the script takes it apart."""
-    t, score, usage = trajectory, trajectory.score, trajectory.usage
+def _row(t: Trajectory, seen: dict[Question, int]) -> list[Any]:
+    """A trajectory as an array, which spares the fields' names; in the order in which the script takes it apart.
+
+    A question is given where it is met first, and its number (from 0) where a cell asks it again.
+    """
+    score, usage, q = t.score, t.usage, t.question
+    asked: list[Any] | int = seen.get(q, [q.id, q.text, q.answer, q.task, q.split, q.choices, q.kind])
+    seen.setdefault(q, len(seen))
     cost = [usage.lm_calls, usage.search_calls, usage.tokens_in, usage.tokens_out, usage.cost_usd, usage.seconds]
     steps = [[step.thought, step.action, step.argument, step.observation] for step in t.steps]
     outcome = [int(score.correct), score.em, score.f1]
-    error = t.provenance.get("error", "")
-    return [_question(t.question, seen), t.method, t.ending, t.answer, outcome, cost, steps, error]
-
-
-def _question(question: Question, seen: dict[Question, int]) -> list[Any] | int:
-    """The question where it is met first, its number (from 0) where a cell asks it again."""
-    if question in seen:
-        return seen[question]
-    seen[question] = len(seen)
-    q = question
-    return [q.id, q.text, q.answer, q.task, q.split, q.choices, q.kind]
+    return [asked, t.method, t.ending, t.answer, outcome, cost, steps, t.provenance.get("error", "")]
 
 
 def _inert(value: Any) -> str:
@@ -174,24 +158,3 @@ def _inert(value: Any) -> str:
 
 def _name(cell: Cell, varying: Sequence[str]) -> str:
     return name_of(cell.axes, varying) or name_of(cell.axes, list(cell.axes))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[TextIO]:
-    """A file beside ``path`` that takes its place when the block ends well, and goes when it does not."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A lone surrogate, which JSON can hold and UTF-8 cannot, becomes its JSON escape.
-        with temporary.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError as error:
-        raise StorageError(
-            f"cannot write {path} ({error.strerror}); free or mend that place, or choose another folder"
-        ) from error
-    finally:
-        with suppress(OSError):
-            temporary.unlink()

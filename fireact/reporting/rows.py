@@ -5,79 +5,58 @@ from __future__ import annotations
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
+import polars as pl
 import yaml
 from numpy.typing import NDArray
 
 from fireact.errors import DataError
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
-from fireact.reporting.measures import name_by
-from fireact.trajectories.records import Ending, Question, Trajectory
+from fireact.reporting.paper import Published
+from fireact.reporting.statistics import mean_ci95, measure_of, paired_p_value
+from fireact.trajectories.records import Ending, Question
 
 SEED = "seed"
-SILENT = -1  # rounds where the model said nothing at all
-
-
-@dataclass(frozen=True, eq=False)
-class Answers:
-    """What one cell made of its questions: arrays of one length (questions), in the order of the sorted ids.
-
-    Args:
-        ids: a question's id, and a digest of what was asked: two worlds may call different questions the same.
-        right: 1 or 0, by the task's own rule.
-        rounds: actions taken, ``SILENT`` where there is nothing to count.
-        measure: what the task calls the share of right ones.
-    """
-
-    ids: NDArray[np.str_]
-    right: NDArray[np.float64]
-    f1: NDArray[np.float64]
-    finished: NDArray[np.float64]
-    rounds: NDArray[np.int64]
-    measure: str
+_ANSWERS = {"question": pl.String, "right": pl.Boolean, "f1": pl.Float64, "finished": pl.Boolean, "rounds": pl.Int64}
 
 
 @dataclass(frozen=True, eq=False)
 class Row:
-    """One configuration. ``scores`` are per question (``ids``), in 0…1, each the mean over the seeds that asked it.
+    """One configuration; scores and differences are fractions.
 
     Args:
         axes: the cells', without the seed.
-        seeds: the answers of each.
+        answers: one line a question and seed, with ``seed, question, right, f1, finished, rounds``; a question is its
+            id and a digest of what was asked, as two worlds may call different questions the same; ``rounds`` counts
+            actions, null where the model said nothing at all.
+        measures: what its task calls its score; more than one only where cells say different things of it.
         usd, seconds: per question; None where nobody paid or waited for just this.
         trained_on: trajectories; None if it was not tuned, or elsewhere.
         mix: of each ``task/method`` among them; empty where that is not known.
         rates: ``trajectories_per_s`` and ``tokens_per_s`` of the tuning and ``adapter_mb`` on disk, as far as known.
-        facts: the task and the search tool that it was scored with, in words.
+        scored_on: the task and the search tool that it was scored with, in words.
+        reference: the row that it is compared with; None for a reference, or where no row is alike.
+        is_reference: whether others are compared with it.
+        paper: what the paper found for just this.
+        paper_others: where it found nothing for just this, what it found for the like of it with other backbones.
     """
 
     axes: Mapping[str, str]
-    seeds: Mapping[str, Answers]
-    ids: NDArray[np.str_]
-    scores: NDArray[np.float64]
-    f1: float
-    finished: float
-    rounds: NDArray[np.int64]
+    answers: pl.DataFrame
+    measures: frozenset[str]
     usd: float | None = None
     seconds: float | None = None
     trained_on: float | None = None
     mix: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
-    facts: frozenset[str] = frozenset()
-
-    @property
-    def measures(self) -> set[str]:
-        """What its task calls its score; more than one only where cells say different things of it."""
-        return {answers.measure for answers in self.seeds.values()}
-
-    @property
-    def seed_scores(self) -> NDArray[np.float64]:
-        """The mean score of each seed (seeds)."""
-        return np.array([answers.right.mean() for answers in self.seeds.values()])
+    scored_on: frozenset[str] = frozenset()
+    reference: Row | None = None
+    is_reference: bool = False
+    paper: Sequence[Published] = ()
+    paper_others: Sequence[Published] = ()
 
     @property
     def tuned(self) -> bool:
@@ -89,61 +68,73 @@ class Row:
         """Whether it was only prompted; a choice among rows was not."""
         return self.axes.get("adapter") == "none"
 
+    @cached_property
+    def questions(self) -> pl.DataFrame:
+        """One line a question, sorted, with the means of ``right, f1, finished`` over the seeds that answered it."""
+        return self.answers.group_by("question").agg(pl.col("right", "f1", "finished").mean()).sort("question")
 
-@dataclass(frozen=True)
-class Failure:
-    """A cell without results and why, in a sentence."""
+    @cached_property
+    def seeds(self) -> dict[str, float]:
+        """The mean score of each seed."""
+        return dict(self.answers.group_by(SEED, maintain_order=True).agg(pl.col("right").mean()).iter_rows())
 
-    axes: Mapping[str, str]
-    sentence: str
-    run: Path
+    @cached_property
+    def rounds(self) -> NDArray[np.int64]:
+        """Of every answer in which the model said anything at all."""
+        return self.answers["rounds"].drop_nulls().to_numpy()
+
+    @property
+    def score(self) -> float:
+        """The mean over questions."""
+        return self.mean("right")
+
+    def mean(self, name: str) -> float:
+        """Of ``right``, ``f1`` or ``finished`` over questions."""
+        return float(self.questions[name].to_numpy().mean())
+
+    @cached_property
+    def interval(self) -> tuple[float, float]:
+        """95 %, of the mean score over questions: see ``mean_ci95``."""
+        return mean_ci95(self.questions["right"].to_numpy())
+
+    @cached_property
+    def differences(self) -> NDArray[np.float64] | None:
+        """From the reference, one a question; None without one, or where it did not answer the same questions."""
+        if self.reference is None:
+            return None
+        ours, theirs = self.questions, self.reference.questions
+        alike = ours["question"].equals(theirs["question"])
+        return (ours["right"] - theirs["right"]).to_numpy() if alike else None
+
+    @property
+    def compared(self) -> str:
+        """``reference, paired, other questions`` (than its reference answered) or ``no reference``."""
+        if self.reference is None:
+            return "reference" if self.is_reference else "no reference"
+        return "other questions" if self.differences is None else "paired"
+
+    @cached_property
+    def p(self) -> float | None:
+        """Of the paired test; None where there is no difference to test."""
+        return None if self.differences is None else paired_p_value(self.differences)
 
 
-def read_rows(grid: Grid) -> tuple[list[Row], list[Failure]]:
-    """Rows in the order of their first cells, and the cells that failed or whose files can't be read."""
-    groups: dict[frozenset[tuple[str, str]], list[tuple[Cell, Answers]]] = {}
-    failures = []
-    for cell in grid.cells:
-        try:
-            if cell.failed:
-                raise DataError(cell.failed)
-            answers = answers_of(cell)
-            _ = cell.metrics, cell.fit_metrics
-        except DataError as error:
-            failures.append(Failure(cell.axes, str(error), cell.run))
-        else:
-            groups.setdefault(frozenset(without_seed(cell.axes).items()), []).append((cell, answers))
-    return [_row(group) for group in groups.values()], failures
+def read_rows(grid: Grid) -> tuple[Grid, list[Row]]:
+    """The grid with the cells whose files can't be read among its failed ones, and the rows of the others.
 
-
-def answers_of(cell: Cell) -> Answers:
-    """The cell's predictions, without their text.
-
-    Raises:
-        DataError: they are missing, malformed or none.
+    Rows are in the order of their first cells.
     """
-    by_id = {_identity(t.question): _outcome(t) for t in cell.trajectories()}
-    if not by_id:
-        raise DataError(f"{cell.run / PREDICTIONS} holds no trajectory; remove its folder and run the command again")
-    ids = sorted(by_id)
-    right, em, f1, finished, rounds = np.array([by_id[i] for i in ids], dtype=float).T
-    measure = cell.metrics.get("measure") or name_by(bool((right == em).all()))
-    return Answers(np.array(ids), right, f1, finished, rounds.astype(np.int64), str(measure))
-
-
-def pooled(axes: Mapping[str, str], seeds: Mapping[str, Answers], **known: Any) -> Row:
-    """A row of the answers of every seed; a question that several of them answered counts once, with its mean."""
-    ids, inverse, counts = np.unique(
-        np.concatenate([a.ids for a in seeds.values()]), return_inverse=True, return_counts=True
-    )
-
-    def mean(name: str) -> NDArray[np.float64]:
-        values = np.concatenate([getattr(a, name) for a in seeds.values()])
-        return np.bincount(inverse, weights=values) / counts
-
-    rounds = np.concatenate([a.rounds for a in seeds.values()])
-    f1, finished = float(mean("f1").mean()), float(mean("finished").mean())
-    return Row(axes, seeds, ids, mean("right"), f1, finished, rounds[rounds != SILENT], **known)
+    cells: list[Cell] = []
+    groups: dict[frozenset[tuple[str, str]], list[tuple[Cell, pl.DataFrame]]] = {}
+    for cell in grid.cells:
+        if not cell.failed:
+            try:
+                answers = read_answers(cell)
+                groups.setdefault(frozenset(without_seed(cell.axes).items()), []).append((cell, answers))
+            except DataError as error:
+                cell = replace(cell, failed=str(error))
+        cells.append(cell)
+    return replace(grid, cells=tuple(cells)), [_row(group) for group in groups.values()]
 
 
 def without_seed(axes: Mapping[str, str]) -> dict[str, str]:
@@ -151,62 +142,66 @@ def without_seed(axes: Mapping[str, str]) -> dict[str, str]:
     return {axis: value for axis, value in axes.items() if axis != SEED}
 
 
+def read_answers(cell: Cell) -> pl.DataFrame:
+    """The cell's answers, without their text; of two to one question the later.
+
+    Raises:
+        DataError: its files are missing or malformed, or hold no trajectory.
+    """
+    _ = cell.metrics, cell.fit_metrics
+    outcomes = [
+        (_identity(t.question), t.score.correct, t.score.f1, t.ending is Ending.FINISH, t.rounds if t.steps else None)
+        for t in cell.trajectories()
+    ]
+    if not outcomes:
+        raise DataError(f"{cell.run / PREDICTIONS} holds no trajectory; remove its folder and run the command again")
+    answers = pl.DataFrame(outcomes, _ANSWERS, orient="row").unique("question", keep="last")
+    return answers.sort("question")
+
+
 def _identity(question: Question) -> str:
     """A space sorts before all that ids go on with, so the order is that of the ids."""
     asked = "\0".join([question.prompt(), question.answer])
-    return f"{question.id} {hashlib.sha256(asked.encode(errors='surrogatepass')).hexdigest()[:8]}"
+    digest = hashlib.sha256(asked.encode(errors="surrogatepass")).hexdigest()[:8]
+    return f"{question.id} {digest}".encode(errors="backslashreplace").decode()
 
 
-def _outcome(t: Trajectory) -> tuple[float, ...]:
-    rounds = t.rounds if t.steps else SILENT
-    return t.score.correct, t.score.em, t.score.f1, t.ending is Ending.FINISH, rounds
-
-
-def _row(group: Sequence[tuple[Cell, Answers]]) -> Row:
+def _row(group: Sequence[tuple[Cell, pl.DataFrame]]) -> Row:
     cells = [cell for cell, _ in group]
-    seeds = {cell.axes.get(SEED, str(number)): answers for number, (cell, answers) in enumerate(group)}
+    seeds = [answers.with_columns(pl.lit(cell.axes.get(SEED, str(number))).alias(SEED))
+             for number, (cell, answers) in enumerate(group)]
     rates = [_rates(cell) for cell in cells if cell.tuned]
-    return pooled(
+    return Row(
         without_seed(cells[0].axes),
-        seeds,
-        usd=_mean([c.metrics["cost_usd"] / c.metrics["n"] for c in cells]),
-        seconds=_mean([c.metrics["seconds"] / c.metrics["n"] for c in cells]),
+        pl.concat(seeds),
+        frozenset(measure_of(cell.metrics) for cell in cells),
+        usd=_mean([cell.metrics["cost_usd"] / cell.metrics["n"] for cell in cells]),
+        seconds=_mean([cell.metrics["seconds"] / cell.metrics["n"] for cell in cells]),
         trained_on=_mean(sizes) if (sizes := [c.trained_on for c in cells if c.trained_on is not None]) else None,
-        mix={name: _mean([c.mix.get(name, 0) for c in cells]) for name in _names(cells)},
+        mix={name: _mean([other.mix.get(name, 0) for other in cells]) for cell in cells for name in cell.mix},
         rates={key: _mean([rate[key] for rate in rates]) for key in (rates[0] if rates else ())
                if all(key in rate for rate in rates)},
-        facts=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),
+        scored_on=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),
     )
 
 
-def _names(cells: Sequence[Cell]) -> list[str]:
-    """Every ``task/method`` that a cell was tuned on, in the order in which they first appear."""
-    return list(dict.fromkeys(name for cell in cells for name in cell.mix))
-
-
 def _rates(cell: Cell) -> dict[str, float]:
+    """Of a tuning, as far as they are known; trajectories are counted as they pass forward and back."""
+    metrics, rates = cell.fit_metrics, {}
     assert cell.fit is not None
-    rates = {}
     if weights := list((cell.fit / "adapter").glob("*.safetensors")):
         rates["adapter_mb"] = sum(file.stat().st_size for file in weights) / 1e6
-    if "tokens_per_s" in cell.fit_metrics:
-        rates["tokens_per_s"] = float(cell.fit_metrics["tokens_per_s"])
-    if (seen := _trajectories_seen(cell)) and cell.fit_metrics.get("seconds"):
-        rates["trajectories_per_s"] = seen / cell.fit_metrics["seconds"]
-    return rates
-
-
-def _trajectories_seen(cell: Cell) -> float | None:
-    """Trajectories passed forward and back, from the optimizer steps and the epoch's; None where that is not known."""
-    if cell.fit is None or cell.trained_on is None:
-        return None
+    if "tokens_per_s" in metrics:
+        rates["tokens_per_s"] = float(metrics["tokens_per_s"])
     try:
         config = yaml.safe_load((cell.fit / "config.yaml").read_text(encoding="utf-8"))
-        batch, held_out = config["optim"]["batch_size"], config["val_fraction"]
-    except (OSError, yaml.YAMLError, KeyError, TypeError):
-        return None
-    rows = (cell.trained_on - cell.fit_metrics["data"].get("too_long_dropped", 0)) * (1 - held_out)
-    return float(rows * cell.fit_metrics["steps"] / math.ceil(rows / batch)) if rows else None
+        kept = metrics["data"]["kept"] - metrics["data"].get("too_long_dropped", 0)
+        rows = kept * (1 - config["val_fraction"])  # of an epoch, which has so many steps that all rows are in one
+        seen = rows * metrics["steps"] / math.ceil(rows / config["optim"]["batch_size"])
+        rates["trajectories_per_s"] = seen / metrics["seconds"]
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ZeroDivisionError):
+        pass  # an adapter from elsewhere, or of a version that recorded less
+    return rates
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -16,8 +16,7 @@ from fireact.errors import ConfigError, ModelError
 from fireact.journal.journaled import JournaledModel, JournaledSearch
 from fireact.journal.store import Journal, Replay
 from fireact.lms.base import LanguageModel
-from fireact.reporting.measures import measure_of
-from fireact.reporting.statistics import restated, summarize
+from fireact.reporting.statistics import measure_of, restated, summarize
 from fireact.runs import run_folders
 from fireact.runs.progress import RolloutProgress
 from fireact.runs.result_keys import IGNORED, result_keys

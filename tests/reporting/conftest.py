@@ -7,8 +7,9 @@ import shutil
 
 import pytest
 
+from fireact.reporting.markdown import Table
 from fireact.reporting.page import write_page
-from tests.reporting.page_grid import Table, acted_out, grid_of
+from tests.reporting.page_grid import acted_out, grid_of
 
 _BROWSERS = ("chromium", "chromium-browser", "google-chrome")
 _FLAGS = (

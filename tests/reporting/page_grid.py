@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
@@ -17,16 +16,6 @@ PROMPTED = {**AXES, "adapter": "none"}
 TUNED = {**AXES, "adapter": "lora", "acting": "fireact", "method": "react_cot", "size": "n500"}
 _TOWNS = ("Gingergate", "Otterton", "Badgerwick", "Larkhaven", "Foxcombe", "Heronsford", "Mothwell")
 _MAKERS = ("Clara West", "Anton Barber", "Daniel Young", "Edith Lang", "Fletcher Moss", "Iris Holloway")
-
-
-@dataclass(frozen=True)
-class Table:
-    """What the page asks of a table."""
-
-    title: str
-    header: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...] = ()
 
 
 def grid_of(folder: Path, **trajectories: Iterable[Trajectory]) -> Grid:

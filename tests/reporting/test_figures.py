@@ -4,13 +4,14 @@ import re
 
 import numpy as np
 import pytest
+from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from fireact.errors import StorageError
-from fireact.reporting import bars, curves, histograms
-from fireact.reporting.canvas import style
-from fireact.reporting.figures import draw
+from fireact.reporting import bars, curves
+from fireact.reporting.figures import draw, histograms, shares
 from fireact.reporting.results import Results, results_of
+from fireact.reporting.style import STYLE
 from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
@@ -29,7 +30,7 @@ def scaling(maker: Maker) -> Results:
 
 
 def styled(make, results: Results) -> Figure:
-    with style():
+    with rc_context(STYLE):
         return make(results)
 
 
@@ -84,8 +85,8 @@ def test_a_curve_without_a_number_on_its_axis_becomes_bars(tmp_path):
 
 
 def test_rounds_are_shares_of_the_questions_up_to_twelve():
-    assert histograms.shares(np.array([1, 1, 2, 12, 30])).tolist() == [0, 40, 20] + [0] * 9 + [40]
-    assert histograms.shares(np.array([], dtype=np.int64)).tolist() == [0] * 13
+    assert shares(np.array([1, 1, 2, 12, 30])).tolist() == [0, 40, 20] + [0] * 9 + [40]
+    assert shares(np.array([], dtype=np.int64)).tolist() == [0] * 13
 
 
 def test_a_histogram_has_a_panel_a_row_with_the_reference_behind(tmp_path):
@@ -93,7 +94,7 @@ def test_a_histogram_has_a_panel_a_row_with_the_reference_behind(tmp_path):
     for method in ("react", "react_cot", "react_io", "react_io_cot"):
         maker.cell({**TUNED, "method": method}, [1, 0])
     results = results_of(maker.grid("multi_method"))
-    figure = styled(histograms.figure, results)
+    figure = styled(histograms, results)
     shown = [axes for axes in figure.axes if axes.axison]
     assert [axes.get_title(loc="left") for axes in shown] == [
         "ReAct (reference)", "ReAct + CoT", "ReAct + IO", "ReAct + IO + CoT"
@@ -129,5 +130,5 @@ def test_without_results_there_is_nothing_to_draw(tmp_path):
 
 def test_a_figure_that_cant_be_written_is_a_sentence(tmp_path):
     stem = tmp_path / "missing" / "figure"
-    with pytest.raises(StorageError, match=r"figure\.png can't be written \(No such file or directory\); mend its"):
+    with pytest.raises(StorageError, match=r"cannot write .*figure\.png \(No such file or directory\); free"):
         draw(finetuning(Maker(tmp_path)), stem)

@@ -11,9 +11,10 @@ import pytest
 
 from fireact.errors import DataError, StorageError
 from fireact.reporting.grid import PREDICTIONS, Grid
+from fireact.reporting.markdown import Table
 from fireact.reporting.page import write_page
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
-from tests.reporting.page_grid import EVIL, PROMPTED, Table, acted_out, grid_of
+from tests.reporting.page_grid import EVIL, PROMPTED, acted_out, grid_of
 
 ROWS = (("A & B", "14.2 [11.0, 17.4]", "5 <b>"), ("C", "–", "x"))
 TABLE = Table("EM <all>", ("", "EM, %", "note"), ROWS, ("a <note>",))

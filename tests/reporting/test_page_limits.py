@@ -4,8 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from fireact.reporting.markdown import Table
 from fireact.reporting.page import write_page
-from tests.reporting.page_grid import EVIL, Table, acted_out, grid_of
+from tests.reporting.page_grid import EVIL, acted_out, grid_of
 
 pytest.importorskip("selenium", reason="selenium is not installed; pip install -e .[dev]")
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from fireact.reporting import paper
-from fireact.reporting.layouts import layout_of
+from fireact.reporting.experiments import experiment_of
 
 HOTPOTQA = {"task": "hotpotqa", "search": "plain"}
 FIREACT = {**HOTPOTQA, "acting": "fireact", "method": "react", "data": "hotpotqa"}
@@ -14,7 +14,8 @@ EXPERIMENTS = [
 
 
 def values(experiment: str, measure: str = "em") -> list[float]:
-    return [number.value for number in paper.of_experiment(experiment, measure)]
+    numbers = paper.numbers_of(experiment_of(experiment))
+    return [number.value for number in numbers if number.measure == measure]
 
 
 def test_every_number_of_the_paper_is_there():
@@ -30,46 +31,59 @@ def test_every_number_of_the_paper_is_there():
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
-def test_every_experiment_has_a_layout_numbers_and_footnotes(experiment):
-    layout = layout_of(experiment)
-    assert layout.title.startswith(("Table", "Figure")) and layout.found and layout.reference
+def test_every_experiment_is_described_and_has_numbers_and_footnotes(experiment):
+    shown = experiment_of(experiment)
+    assert shown.title.startswith(("Table", "Figure")) and shown.found and shown.reference
     assert any(experiment in number.experiments for number in paper.published())
     assert any(note.startswith("The paper's temperatures differ") for note in paper.footnotes(experiment))
 
 
-def test_a_sweep_of_ones_own_has_a_plain_layout_and_no_footnotes():
-    assert layout_of("my_sweep").title == "Sweep: my_sweep" and layout_of("my_sweep").reference is None
+def test_a_sweep_of_ones_own_is_a_plain_experiment_without_footnotes():
+    assert experiment_of("my_sweep").title == "Sweep: my_sweep" and experiment_of("my_sweep").reference is None
     assert paper.footnotes("my_sweep") == []
 
 
+def at(axes: dict[str, str], experiment: str) -> tuple[list[paper.Published], list[paper.Published]]:
+    return paper.at(axes, [n for n in paper.numbers_of(experiment_of(experiment)) if n.measure == "em"])
+
+
+def exact(axes: dict[str, str], experiment: str) -> list[float]:
+    return [number.value for number in at(axes, experiment)[0]]
+
+
 def test_a_number_is_found_at_its_own_place_only():
-    numbers = paper.of_experiment("finetuning")
     tuned = {**FIREACT, "backbone": "llama2_7b", "adapter": "qlora", "size": "n500"}
-    assert [n.value for n in paper.at(tuned, numbers)] == [26.2]
-    assert paper.at({**tuned, "backbone": "qwen3_4b"}, numbers) == []
-    assert paper.at({**tuned, "method": "react_cot"}, numbers) == []
+    assert exact(tuned, "finetuning") == [26.2]
+    assert exact({**tuned, "backbone": "qwen3_4b"}, "finetuning") == []
+    assert exact({**tuned, "method": "react_cot"}, "finetuning") == []
 
 
 def test_figure_3_stands_for_fixed_epochs_only():
-    numbers = paper.of_experiment("data_scaling")
     tuned = {**FIREACT, "backbone": "gpt35", "size": "n200"}
-    assert [n.value for n in paper.at(tuned, numbers)] == [38.2]
-    assert [n.value for n in paper.at({**tuned, "optim.max_steps": "null"}, numbers)] == [38.2]
-    assert paper.at({**tuned, "optim.max_steps": "60"}, numbers) == []
+    assert exact(tuned, "data_scaling") == [38.2]
+    assert exact({**tuned, "optim.max_steps": "null"}, "data_scaling") == [38.2]
+    assert exact({**tuned, "optim.max_steps": "60"}, "data_scaling") == []
 
 
 def test_our_options_have_the_papers_names():
-    assert paper.same({"task": "hotpotqa_paper", "search": "serpapi", "data": "multitask", "seed": "1"}) == {
-        "task": "hotpotqa", "search": "plain", "data": "mixed", "seed": "1",
-    }
-    assert paper.same({"task": "miniwiki", "search": "noise_none"}) == {"task": "miniwiki", "search": "noise_none"}
-    assert paper.kin({"task": "miniwiki_yesno", "backbone": "smollm2_135m"}) == {"task": "strategyqa"}
+    tuned = {**FIREACT, "backbone": "llama2_7b"}
+    assert exact({**tuned, "task": "hotpotqa_paper", "search": "serpapi", "seed": "1"}, "finetuning") == [26.2]
+    assert exact({**tuned, "search": "noise_none"}, "finetuning") == []
+    assert exact({**tuned, "task": "miniwiki"}, "finetuning") == []
+    mixed = {**tuned, "backbone": "gpt35"}
+    assert exact({**mixed, "data": "multitask"}, "multi_task") == exact({**mixed, "data": "mixed"}, "multi_task") != []
+
+
+def test_an_embedded_task_stands_for_one_of_the_papers():
+    prompted = {"task": "miniwiki_yesno", "search": "bm25", "adapter": "none", "acting": "react", "backbone": "qwen"}
+    theirs, others = at({**prompted, "task": "strategyqa"}, "multi_task")
+    assert at(prompted, "multi_task") == (theirs, others) == ([], others) and others != []
 
 
 def test_the_like_of_a_row_is_one_number_a_backbone_the_first_table_first():
     axes = {**FIREACT, "task": "miniwiki", "data": "miniwiki", "backbone": "smollm2_135m", "adapter": "qlora"}
-    found = paper.beside(axes, paper.of_experiment("multi_method"))
-    assert [(n.axes["backbone"], n.value, n.source) for n in found] == [
+    _, found = at(axes, "multi_method")
+    assert [(n.backbone, n.value, n.source) for n in found] == [
         ("gpt35", 39.4, "Tables 4 and 10"), ("llama2_7b", 20.8, "Figure 4"), ("llama2_13b", 30.2, "Figure 4"),
         ("codellama_7b", 23.0, "Figure 4"), ("codellama_13b", 28.0, "Figure 4"), ("codellama_34b", 26.0, "Figure 4"),
     ]
@@ -91,5 +105,5 @@ def test_the_like_of_a_row_is_one_number_a_backbone_the_first_table_first():
     ],
 )
 def test_a_gain_is_over_the_same_tables_reference(experiment, axes, gains):
-    found = [paper.gain(n, layout_of(experiment).reference) for n in paper.at(axes, paper.of_experiment(experiment))]
+    found = [number.gain for number in at(axes, experiment)[0]]
     assert found == [gain if gain is None else pytest.approx(gain) for gain in gains]

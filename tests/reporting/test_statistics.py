@@ -3,9 +3,15 @@ from __future__ import annotations
 import pytest
 
 from fireact.reporting.compare import main, markdown
-from fireact.reporting.measures import explained, measure_of
-from fireact.reporting.statistics import busy_seconds, restated, summarize
-from fireact.trajectories.metrics import bootstrap_ci95, wilson_ci95
+from fireact.reporting.statistics import (
+    bootstrap_ci95,
+    busy_seconds,
+    explained,
+    measure_of,
+    restated,
+    summarize,
+    wilson_ci95,
+)
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
 from fireact.trajectories.storage.writing import write_json
 
@@ -76,7 +82,7 @@ def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
     ]
     assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "table.md")]) == 0
     assert main([f"tuned={tmp_path / 'nowhere'}"]) == 1
-    assert capsys.readouterr().err.endswith("holds no metrics.json; run evaluate.py to its end first\n")
+    assert capsys.readouterr().err.endswith("metrics.json is missing; run the command that makes it to its end first\n")
 
 
 @pytest.mark.parametrize("link", [False, True])
@@ -97,4 +103,4 @@ def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     facts = {"task": "test", "retriever": "bm25", "seed": 0}
     write_json(tmp_path / "metrics.json", {**summarize(RUN, 4), **facts})
     assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "none" / "table.md")]) == 1
-    assert "table.md can't be written (No such file or directory); name another file" in capsys.readouterr().err
+    assert "table.md (No such file or directory)" in capsys.readouterr().err

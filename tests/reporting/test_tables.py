@@ -6,8 +6,9 @@ import io
 import pytest
 
 from fireact.reporting.grid import read_grid
+from fireact.reporting.markdown import Table
 from fireact.reporting.results import results_of
-from fireact.reporting.tables import Table, table_of
+from fireact.reporting.tables import table_of
 from tests.reporting.grids import PROMPTED, TUNED, Maker
 
 
@@ -113,7 +114,7 @@ def test_what_a_row_was_trained_on_is_its_size(tmp_path):
     maker.cell({**TUNED, **at, "size": "n200"}, [1, 0], trained_on=200)
     maker.cell({**TUNED, **at, "size": "n200", "optim.max_steps": "60"}, [1, 0], trained_on=200)
     made = table(maker, "data_scaling")
-    assert made.header[:3] == ("updates", "size", "trajectories")
+    assert made.header[:3] == ["updates", "size", "trajectories"]
     assert column(made, "updates") == ["–", "–", "60 updates"] and column(made, "trajectories") == [
         f"hotpotqa: {number} ReAct" for number in (500, 200, 200)
     ]
@@ -201,9 +202,9 @@ def test_a_grid_of_failures_says_so(tmp_path):
     maker = Maker(tmp_path)
     maker.failed(TUNED, "the disk is full; free some space")
     made = table(maker, "sweep")
-    assert made.rows == () and made.notes == (
+    assert made.rows == [] and made.notes == [
         "Failed: the cell: the disk is full; free some space", "No cell has results."
-    )
+    ]
     assert "| EM, % |" in made.markdown()
 
 

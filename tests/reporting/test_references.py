@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from fireact.reporting.matching import fits, reference_of
+from fireact.reporting.experiments import fits, reference_of
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from fireact.reporting.choices import NOTE, choice_rows
+from fireact.reporting.method_choice import NOTE, choice_rows
 from fireact.reporting.rows import read_rows
 from tests.reporting.grids import PROMPTED, TUNED, Maker
 
@@ -9,8 +9,8 @@ REFLEXION = {**TUNED, "method": "reflexion"}
 
 
 def choices(maker: Maker):
-    rows, failures = read_rows(maker.grid("multi_method"))
-    assert failures == []
+    grid, rows = read_rows(maker.grid("multi_method"))
+    assert grid.failed == []
     return choice_rows(rows)
 
 
@@ -24,10 +24,10 @@ def test_random_is_the_mean_and_oracle_the_right_one_with_fewest_rounds(tmp_path
     assert notes == [NOTE]
     assert random.axes == {"backbone": "smollm2_135m", "acting": "random", "task": "miniwiki", "search": "bm25",
                            "data": "miniwiki", "size": "n100"}
-    assert random.scores.tolist() == [0.5, 0.5, 0.25, 0]
+    assert random.questions["right"].to_list() == [0.5, 0.5, 0.25, 0]
     assert sorted(random.rounds.tolist()) == [1] * 8 + [2, 3, 4, 4, 5, 6, 7, 8]
     assert oracle.axes["acting"] == "oracle"
-    assert oracle.scores.tolist() == [1, 1, 1, 0]
+    assert oracle.questions["right"].to_list() == [1, 1, 1, 0]
     assert oracle.rounds.tolist() == [1, 2, 7]  # nobody is right on the last question, so it took no rounds
     assert (random.usd, oracle.seconds, oracle.tuned, oracle.prompted) == (None, None, False, False)
 
@@ -42,7 +42,7 @@ def test_a_prompted_method_asked_once_stands_for_every_seed(tmp_path):
         maker.cell({**REFLEXION, "seed": seed}, right)
     (_, oracle), _ = choices(maker)
     assert list(oracle.seeds) == ["0", "2"]
-    assert oracle.scores.tolist() == [1, 0.5]
+    assert oracle.questions["right"].to_list() == [1, 0.5]
 
 
 def test_without_a_partner_on_the_same_questions_there_is_no_choice_but_a_note(tmp_path):

@@ -1,18 +1,12 @@
-"""How every figure looks and is written: greyscale-safe marks, and the same bytes for the same numbers."""
+"""How every figure looks: greyscale-safe marks, and the same bytes for the same numbers."""
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-
-from fireact.errors import StorageError
 
 # Okabe and Ito's colours, told apart by every kind of colour vision; hatches, markers and dashes do it in grey.
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#777777")
@@ -20,9 +14,9 @@ FILLS = ("#BFDCF0", "#F7D48B", "#8FD3BC", "#EBC5DA", "#FFFFFF", "#F2B48A", "#FBF
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "---", "ooo", "++")
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "*")
 DASHES = ("-", "--", "-.", ":")
-GREY, THEIR_DASHES, THEIR_MARKERS = "#666666", ((0, (5, 3)), (0, (1, 1.5))), ("d", "p")
-THEIRS = "the paper"
-_STYLE: Any = {
+GREY, PAPER_DASHES, PAPER_MARKERS = "#666666", ((0, (5, 3)), (0, (1, 1.5))), ("d", "p")
+PAPER = "the paper"
+STYLE: Any = {
     "text.parse_math": False,  # a dollar sign in a name is a dollar sign
     "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "fireact",
@@ -37,37 +31,15 @@ _STYLE: Any = {
 }
 
 
-@contextmanager
-def style() -> Iterator[None]:
-    """Draw and write within this."""
-    with matplotlib.rc_context(_STYLE):
-        yield
-
-
-def write(figure: Figure, stem: Path) -> list[Path]:
-    """``stem`` with .png (150 dots an inch) and .svg; neither holds a date or a version.
-
-    Raises:
-        StorageError: a file can't be written.
-    """
-    paths = [stem.with_name(f"{stem.name}.{kind}") for kind in ("png", "svg")]
-    try:
-        figure.savefig(paths[0], dpi=150, metadata={"Software": None})
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
-    except OSError as error:
-        raise StorageError(f"{error.filename or stem} can't be written ({error.strerror}); mend its folder") from None
-    return paths
-
-
 def wrapped(text: str, width: int = 44) -> str:
-    """``text`` in lines that fit beside a figure."""
+    """``text`` in lines that fit next to a figure."""
     return "\n".join(textwrap.wrap(text, width, break_long_words=True)) or text
 
 
 def legend(figure: Figure, axes: Axes) -> None:
     """The legend of ``axes`` below the whole figure, ours first; none for a single unnamed series."""
     handles, names = axes.get_legend_handles_labels()
-    series = sorted(zip(handles, names, strict=True), key=lambda pair: pair[1].startswith(THEIRS))
+    series = sorted(zip(handles, names, strict=True), key=lambda pair: pair[1].startswith(PAPER))
     if series:
         columns = max(1, min(4, int(figure.get_figwidth() * 13 / (max(map(len, names)) + 6))))
         figure.legend([handle for handle, _ in series], [wrapped(name, 60) for _, name in series],
