@@ -46,9 +46,9 @@ def _go_on(url: str, part: Path, size: int | None, deadline: float) -> None:
             return
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
         with httpx.stream("GET", url, headers=headers, timeout=_SILENCE_S, follow_redirects=True) as reply:
-            if reply.status_code != httpx.codes.PARTIAL_CONTENT:
-                out.truncate(done := 0)
             reply.raise_for_status()
+            if reply.status_code != httpx.codes.PARTIAL_CONTENT:  # from its beginning, whatever was asked for
+                out.truncate(done := 0)
             total = size or done + int(reply.headers.get("content-length", 0))
             with Watch(f"downloading {url}", total) as watch:
                 for chunk in reply.iter_raw():
