@@ -111,9 +111,10 @@ def axis_label(axis: str) -> str:
 
 
 def value_label(axis: str, value: str | None) -> str:
-    """An axis's value as people say it; a dash where there is none."""
+    """An axis's value as people say it; a dash where there is none. What no file and no font can hold is escaped."""
     if value is None:
         return MISSING
+    value = value.encode(errors="backslashreplace").decode()
     if axis == "method":
         names, parts = _yaml()["methods"], value.split("_")
         return " + ".join(names[part] for part in parts) if all(part in names for part in parts) else value

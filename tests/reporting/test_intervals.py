@@ -76,3 +76,14 @@ def test_many_differences_are_resampled_alike_every_time():
 def test_memory_follows_the_distinct_sizes_not_the_questions():
     differences = np.tile([1.0, -1.0, 1 / 3, -1 / 3], 100_000)
     assert paired_p_value(differences) == 1.0
+
+
+def test_many_scores_are_resampled_as_counts_of_their_values() -> None:
+    values = [i % 3 / 2 for i in range(3_000)]
+    assert bootstrap_ci95(values) == bootstrap_ci95(values[::-1])  # only how often each value is there counts
+    few = bootstrap_ci95(values[:2_000])  # question by question, as it always was
+    assert few == (0.4815, 0.51775)
+    for n in (2_001, 300_000):
+        low, high = bootstrap_ci95([i % 3 / 2 for i in range(n)])
+        half = 1.96 * (1 / 6 / n) ** 0.5
+        assert (low, high) == pytest.approx((0.5 - half, 0.5 + half), abs=0.05 * half)

@@ -53,3 +53,13 @@ def test_without_a_partner_on_the_same_questions_there_is_no_choice_but_a_note(t
     rows, notes = choices(maker)
     assert rows == []
     assert notes == ["No choice among the methods: IO prompted and CoT prompted did not answer the same questions."]
+
+
+def test_adapters_that_were_tuned_elsewhere_can_be_chosen_among_too(tmp_path):
+    maker = Maker(tmp_path)
+    maker.cell(IO, [1, 0])
+    maker.cell(COT, [0, 0])
+    for axes in (TUNED, REFLEXION):
+        (maker.cell(axes, [0, 0]).fit / "metrics.json").unlink()
+    (_, oracle), _ = choices(maker)
+    assert oracle.questions["right"].to_list() == [1, 0]

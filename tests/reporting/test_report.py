@@ -70,6 +70,22 @@ def test_a_damaged_cell_costs_the_others_nothing(tmp_path):
     assert page.count('class="cell"') == 2
 
 
+def test_each_failed_cell_keeps_its_own_sentence(tmp_path):
+    made = maker(tmp_path)
+    for seed in ("1", "2"):  # which share a folder that was never made
+        made.failed({**TUNED, "seed": seed}, f"the disk was full, for the {seed}. time")
+    page = write_report(made.grid("finetuning"), tmp_path)[-1].read_text(encoding="utf-8")
+    assert "for the 1. time</li>" in page and "for the 2. time</li>" in page
+
+
+def test_metrics_that_say_too_little_are_a_failure_not_a_crash(tmp_path):
+    made = maker(tmp_path)
+    path = made.cells[1].run / "metrics.json"
+    path.write_text('{"n": 4, "em": 0.5}')
+    markdown = write_report(made.grid("multi_method"), tmp_path)[0].read_text(encoding="utf-8")
+    assert "metrics.json lacks accuracy, cost\\_usd, seconds; a run".replace("\\", "") in markdown
+
+
 def test_a_report_that_finds_no_files_leaves_the_old_one(tmp_path, capsys):
     made = maker(tmp_path)
     [text, *_] = write_report(made.grid("multi_method"), tmp_path)

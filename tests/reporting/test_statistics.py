@@ -104,3 +104,20 @@ def test_a_table_that_cannot_be_written_is_one_sentence(tmp_path, capsys):
     write_json(tmp_path / "metrics.json", {**summarize(RUN, 4), **facts})
     assert main([f"tuned={tmp_path}", "--out", str(tmp_path / "none" / "table.md")]) == 1
     assert "table.md (No such file or directory)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("metrics", "run", "said"),
+    [
+        ('{"task": "t", "retriever": "r", "seed": 0, "n": 1, "em": 1, "f1": 1, "em_ci95": [0, 1], "f1_ci95": [0, 1]}',
+         "tuned={}", "{}/metrics.json lacks accuracy, finished, rounds_mean, rounds_std, seconds; a run that "
+         "evaluate.py has finished is needed here"),
+        ("{", "tuned={}", "{}/metrics.json is not JSON"),
+        ("{}", "{}", "{} is no NAME=RUN; write the row's name, an equals sign and the run folder"),
+    ],
+)
+def test_what_is_no_finished_run_is_one_sentence(tmp_path, capsys, metrics, run, said):
+    (tmp_path / "metrics.json").write_text(metrics)
+    assert main([run.replace("{}", str(tmp_path))]) == 1
+    [line] = capsys.readouterr().err.splitlines()
+    assert line.startswith(said.replace("{}", str(tmp_path)))

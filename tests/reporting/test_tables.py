@@ -217,6 +217,9 @@ def test_rows_of_other_questions_are_not_tested(tmp_path):
     assert records(made)[1]["compared"] == "other questions" and records(made)[1]["p"] == ""
     said = "other questions: the row and its reference did not answer the same ones, so they are not compared."
     assert said in made.notes
+    maker.cells.pop(0)
+    made = table(maker, "finetuning")
+    assert column(made, "difference") == ["–"] and said not in made.notes
 
 
 def test_without_its_usual_reference_a_row_is_compared_with_the_first_alike(tmp_path):
