@@ -175,5 +175,5 @@ def test_a_cell_without_predictions_is_named(tmp_path):
 
 def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(StorageError, match="cannot write .*report.html .*; free or mend that place"):
+    with pytest.raises(StorageError, match="cannot write .*report.html .*; free or fix that place"):
         page(grid_of(tmp_path, prompted=[]), tmp_path / "file")
