@@ -12,7 +12,7 @@ from benchmarks.turns import Facts, Seat
 from fireact import cli
 from fireact.agent.rollout import Rollout
 from fireact.lms.huggingface import HuggingFace, room
-from fireact.lms.huggingface.engine import Request
+from fireact.lms.huggingface.request import Request
 from fireact.trajectories.dialogue import STOP
 from fireact.trajectories.records import Question, Trajectory
 

@@ -16,9 +16,10 @@ from fireact.formats import text_format
 from fireact.formats.base import encode
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
-from fireact.lms.huggingface.attention import attend
-from fireact.lms.huggingface.engine import Engine, Request
+from fireact.lms.huggingface.attention import after, attend
+from fireact.lms.huggingface.engine import Engine
 from fireact.lms.huggingface.lookup import Lookup
+from fireact.lms.huggingface.request import Request
 from fireact.models.backbone import Backbone
 from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import Dialogue, Turn
@@ -194,8 +195,9 @@ def test_attention_over_two_parts_is_attention_over_the_whole():
     shared = torch.randn(2, 1, kv_heads, beginning, width, dtype=torch.float64)
     seen = torch.rand(rows, 1, queries, own) < 0.5
     seen[..., 0] = True
-    module, cache = SimpleNamespace(layer_idx=0), SimpleNamespace(shared=lambda _: shared)
-    split, _ = attend(module, query, keys, values, seen, scaling=0.3, shared=cache)
+    module, cache = SimpleNamespace(layer_idx=0), SimpleNamespace(shared=lambda _: (*shared, None))
+    with after(cache):
+        split, _ = attend(module, query, keys, values, seen, scaling=0.3)
     parts = zip(shared.expand(2, rows, -1, -1, -1), (keys, values), strict=True)
     everything = (torch.cat(part, dim=2) for part in parts)
     mask = torch.cat([torch.ones(rows, 1, queries, beginning, dtype=torch.bool), seen], dim=-1)
@@ -320,7 +322,7 @@ def test_what_does_not_fit_is_one_sentence(tiny):
 @pytest.mark.parametrize("max_context", [64, 128, 2048])
 def test_keys_and_values_stay_within_their_bound(tiny, max_context):
     lm = HuggingFace(tiny, max_context=max_context, cache_gib=0.0005)
-    cache = lm._engine._cache
+    cache = lm._actor._cache
     assert lm.concurrency < 64 and sum(t.nbytes for t in (*cache._keys, *cache._values)) <= 0.0005 * 2**30
 
 
