@@ -14,9 +14,11 @@ from transformers import AutoModelForCausalLM, AutoModelForImageTextToText, Pret
 
 VOCABULARY, WINDOW = 96, 5  # token ids, and tokens of every window that the model has
 _HIDDEN, _HEADS, _HEAD_WIDTH, _FEED_FORWARD = 64, 4, 16, 32
-_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "decoder_layers", "num_decoder_layers")
+_LAYERS = ("num_hidden_layers", "n_layer", "num_layers", "n_layers", "decoder_layers", "num_decoder_layers",
+           "num_blocks", "num_layers_per_stack")
 _HEAD_COUNTS = ("num_attention_heads", "n_head", "n_heads", "decoder_attention_heads", "num_heads")
 _LAYER_NUMBERS = ("_idxs", "_indices", "_ids", "_layers", "_at")  # keys of lists that name layers by their number
+_WIDE = ("intermediate_size", "ffn_dim", "ffn_hidden_size", "ff_dim", "d_inner", "dim_ff", "d_ff")
 _SEED, _GAIN = 0, 1.5
 
 # By the name of a key; the first that fits. A number is never made larger than it was.
@@ -24,19 +26,18 @@ _SIZES: tuple[tuple[tuple[str, ...], int], ...] = (
     (("vocab_size", "vocab_size_per_layer_input"), VOCABULARY),
     (("sliding_window", "attention_chunk_size", "window_size", "attention_window_size", "sliding_window_size",
       "local_attention", "chunk_size", "index_topk"), WINDOW),
-    (("head_dim", "v_head_dim", "global_head_dim", "attention_head_dim", "kv_channels", "linear_key_head_dim",
-      "linear_value_head_dim", "qk_nope_head_dim", "index_head_dim", "mamba_d_head", "mamba_head_dim", "d_head"), _HEAD_WIDTH),
+    (("kv_channels",), _HEAD_WIDTH),
     (("qk_rope_head_dim", "rotary_dim"), _HEAD_WIDTH // 2),
     (("hidden_size", "n_embd", "d_model", "embed_dim", "word_embed_proj_dim", "lru_width", "embedding_size",
-      "embedding_dim", "mamba_d_ssm"), _HIDDEN),
+      "embedding_dim", "emb_dim", "mamba_d_ssm"), _HIDDEN),
     (("hidden_size_per_layer_input", "kv_lora_rank", "q_lora_rank", "o_lora_rank", "laurel_rank", "conv_dim",
       "ssm_state_size", "mamba_d_state", "state_size"), 16),
-    (("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_layer"), 4),
+    (("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts", "num_experts_per_layer",
+      "zero_expert_num"), 4),
     (("num_experts_per_tok", "num_experts_per_token", "moe_topk", "moe_k", "top_k_experts", "moe_top_k"), 2),
     (("n_group", "topk_group", "n_shared_experts", "num_shared_experts", "first_k_dense_replace"), 1),
     (("full_attention_interval", "attn_layer_period", "expert_layer_period", "sliding_window_pattern"), 2),
     (("attn_layer_offset", "expert_layer_offset"), 1),
-    (("linear_num_key_heads", "linear_num_value_heads", "index_n_heads", "mamba_n_heads", "mamba_num_heads"), _HEADS),
     (("n_groups", "mamba_n_groups", "mamba_ngroups"), 1),
 )
 
@@ -96,7 +97,8 @@ def _picked(config: dict[str, Any], layers: int | None) -> list[int]:
     """
     if not layers:
         return []
-    lists = [value for value in config.values() if isinstance(value, list | str) and len(value) == layers]
+    lists = [value for key, value in config.items()
+             if isinstance(value, list | str) and len(value) == layers and not _numbers_layers(key, value)]
     kinds = [repr([value[layer] for value in lists]) for layer in range(layers)]
     first = {kind: layer for layer, kind in reversed(list(enumerate(kinds)))}
     others = [layer for layer in range(layers) if layer not in first.values()]
@@ -109,14 +111,20 @@ def _value(key: str, value: Any, layers: int | None, picked: list[int], heads: i
         return len(picked)
     if isinstance(value, str) and layers and len(value) == layers:
         return "".join(value[layer] for layer in picked)
+    if isinstance(value, list) and layers and _numbers_layers(key, value):
+        return [picked.index(layer) for layer in value if layer in picked]
     if isinstance(value, list) and layers and len(value) == layers:
         return [_each(key, value[layer], heads) for layer in picked]
-    if isinstance(value, list) and layers and key.endswith(_LAYER_NUMBERS) and "token" not in key:
-        return [picked.index(layer) for layer in value if layer in picked]
     if key == "per_layer_config" and value:
         of_layer = {int(layer): changes for layer, changes in value.items()}
         return {at: _smaller(of_layer[layer]) for at, layer in enumerate(picked) if layer in of_layer}
     return _smaller(value) if isinstance(value, dict) else _each(key, value, heads)
+
+
+def _numbers_layers(key: str, value: Any) -> bool:
+    """Whether ``value`` lists layers by their number, each once."""
+    named = key.endswith(_LAYER_NUMBERS) and "token" not in key and isinstance(value, list)
+    return named and all(type(each) is int for each in value) and len(set(value)) == len(value)
 
 
 def _each(key: str, value: Any, heads: int | None) -> Any:
@@ -131,7 +139,12 @@ def _each(key: str, value: Any, heads: int | None) -> Any:
     for names, size in _SIZES:
         if key in names:
             return min(value, size)
-    if any(part in key for part in ("intermediate_size", "ffn_dim", "ffn_hidden_size", "ff_dim")) or key == "d_ff":
+    if key.endswith(("head_dim", "d_head", "dim_head")):
+        return min(value, _HEAD_WIDTH)
+    if key.endswith(("num_heads", "n_heads", "num_key_heads", "num_value_heads",
+                     "attention_heads")):
+        return min(value, _HEADS)
+    if any(part in key for part in _WIDE):
         return min(value, _FEED_FORWARD)
     if key.endswith(("token_id", "token_index")):
         return min(value, VOCABULARY - 1)
@@ -145,13 +158,15 @@ def _agree(config: dict[str, Any], small: dict[str, Any]) -> None:
         for key in ("head_dim", "qk_head_dim", "swa_head_dim"):
             if key in config:
                 small[key] = rotary if config[key] == config["qk_rope_head_dim"] else rotary + plain
-    for expand, heads, width in (("mamba_expand", "mamba_n_heads", "mamba_d_head"), ("expand", "num_heads", "head_dim")):
+    mambas = ("mamba_expand", "mamba_n_heads", "mamba_d_head"), ("expand", "num_heads", "head_dim")
+    for expand, heads, width in mambas:
         if config.get(expand) and config.get(heads) and config.get(width):
             inner = small.get("mamba_d_ssm") or small[expand] * small["hidden_size"]
             small[heads] = int(inner) // small[width]
-    if config.get("attention_hidden_size") and config["attention_hidden_size"] == 2 * config["hidden_size"]:
-        small["attention_hidden_size"] = 2 * small["hidden_size"]
-        small["attention_head_dim"] = small["attention_hidden_size"] // small["num_attention_heads"]
+    if (wide := config.get("attention_hidden_size")) and config.get("hidden_size"):
+        small["attention_hidden_size"] = wide // config["hidden_size"] * small["hidden_size"]
+        if config.get("attention_head_dim"):
+            small["attention_head_dim"] = small["attention_hidden_size"] // small["num_attention_heads"]
 
 
 def _rope(value: dict[str, Any], width: int) -> dict[str, Any]:

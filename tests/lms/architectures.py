@@ -17,6 +17,9 @@ _LOCAL = {**_WINDOWED, "head_dim": 8, "layer_types": ["sliding_attention", "full
 _EXPERTS = {"num_local_experts": 4, "num_experts_per_tok": 2}
 _LONG = {"rope_type": "longrope", "rope_theta": 1e4, "original_max_position_embeddings": 30, "factor": 4.0,
          "short_factor": [1.0] * 4, "long_factor": [3.0] * 4}  # fmt: skip
+_LATENT = {"num_key_value_heads": 4, "kv_lora_rank": 16, "q_lora_rank": 16, "qk_rope_head_dim": 8,
+           "qk_nope_head_dim": 8, "v_head_dim": 8, "first_k_dense_replace": 1, "moe_intermediate_size": 16,
+           "n_routed_experts": 4, "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1}  # fmt: skip
 
 CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", _GATED),
@@ -41,10 +44,7 @@ CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt_neo": ("gpt_neo", {**_WIDE, "attention_types": [[["global", "local"], 1]], "num_layers": 2, "num_heads": 4,
                             "window_size": WINDOW}),
     "opt": ("opt", {**_WIDE, "ffn_dim": 48, "word_embed_proj_dim": 32}),
-    "deepseek_v3": ("deepseek_v3", {**_GATED, "num_key_value_heads": 4, "moe_intermediate_size": 16, "n_routed_experts": 4,
-                                    "num_experts_per_tok": 2, "n_group": 1, "topk_group": 1, "kv_lora_rank": 16,
-                                    "q_lora_rank": 16, "qk_rope_head_dim": 8, "qk_nope_head_dim": 8, "v_head_dim": 8,
-                                    "first_k_dense_replace": 1}),
+    "deepseek_v3": ("deepseek_v3", {**_GATED, **_LATENT}),
     "mamba": ("mamba", {**_WIDE, "state_size": 4, "use_mambapy": False}),
     "jamba": ("jamba", {**_GATED, **_EXPERTS, "num_hidden_layers": 2, "attn_layer_period": 2, "attn_layer_offset": 1,
                         "expert_layer_period": 2, "expert_layer_offset": 1, "num_experts": 4, "mamba_d_state": 4,

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import text_format
@@ -18,6 +18,7 @@ from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import after, attend
 from fireact.lms.huggingface.engine import Engine
+from fireact.lms.huggingface.generation import Generation
 from fireact.lms.huggingface.lookup import Lookup
 from fireact.lms.huggingface.request import Request
 from fireact.models.backbone import Backbone
@@ -243,19 +244,20 @@ def base_model(tokenizer, tmp_path):
     """Makes a model whose tokenizer ends texts otherwise (``<pad>``) than its chat template ends turns, and which says
     just the turns of a dialogue: its output layer solves for that."""
 
-    def make(end: str, dialogue: Dialogue) -> Backbone:
+    def make(end: str, dialogue: Dialogue, architecture: str = "llama") -> Backbone:
         base = copy.deepcopy(tokenizer)
         base.eos_token = "<pad>"
         base.chat_template = CHATML.replace("<|im_end|>\n", end)
         torch.manual_seed(0)
-        model = LlamaForCausalLM(LlamaConfig(
-            vocab_size=len(base), hidden_size=128, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            eos_token_id=base.pad_token_id, pad_token_id=base.pad_token_id,
+        sizes = {"intermediate_size": 64, "num_attention_heads": 4} if architecture == "llama" else {}
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[architecture](
+            vocab_size=len(base), hidden_size=128, num_hidden_layers=2, eos_token_id=base.pad_token_id,
+            pad_token_id=base.pad_token_id, tie_word_embeddings=False, **sizes,
         ))  # fmt: skip
         ids, targets = encode(text_format("chat", base).segments(dialogue), base)
         places = [place for place, target in enumerate(targets) if target]
         with torch.no_grad():
-            hidden = model.model(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
+            hidden = model.get_decoder()(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
             said = F.one_hot(torch.tensor([ids[place] for place in places]), len(base)).float()
             model.lm_head.weight.copy_((torch.linalg.pinv(hidden) @ said).T)
         model.save_pretrained(tmp_path)
@@ -265,13 +267,15 @@ def base_model(tokenizer, tmp_path):
     return make
 
 
+@pytest.mark.parametrize("architecture", ["llama", "mamba"])  # the engine, and transformers' own generation
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_token(base_model, end):
+def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_token(base_model, end, architecture):
     turns = Turn("Thought: I need it.\nAction: search[a book]", "A book by Y."), Turn("Y wrote it.", None)
-    backbone = base_model(end, Dialogue("Who?", turns=turns))
+    backbone = base_model(end, Dialogue("Who?", turns=turns), architecture)
 
     async def act() -> list[Completion]:
         lm = HuggingFace(backbone, max_new_tokens=60, max_context=512)
+        assert type(lm._actor) is (Engine if architecture == "llama" else Generation)
         first = await lm.complete(Dialogue("Who?"))
         last = await lm.complete(Dialogue("Who?", turns=(Turn(first.text, turns[0].observation, first.ids),)))
         await lm.aclose()
@@ -282,6 +286,10 @@ def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_toke
     kept = [completion for completion in said if completion.ids is not None]
     assert kept == (said if end == ENDS["a token"] else said[1:])  # the end of an action's line comes before "### End"
     assert all(tokenizer.decode(completion.ids) == completion.text + end.rstrip() for completion in kept)
+    prompts = (Dialogue("Who?"), Dialogue("Who?", turns=(Turn(said[0].text, turns[0].observation, said[0].ids),)))
+    lengths = [len(encode(backbone.text_format(tokenizer).segments(d), tokenizer)[0]) for d in prompts]
+    assert [completion.tokens_in for completion in said] == lengths
+    assert [completion.tokens_out for completion in kept] == [len(completion.ids) for completion in kept]
 
 
 def test_generation_stops_at_every_end_token_that_is_known(base_model):
@@ -303,6 +311,19 @@ def test_sampling_depends_on_seed_and_prompt_alone(tiny):
     first = asyncio.run(sample(0, 6))
     assert first == asyncio.run(sample(0, 2))
     assert first != asyncio.run(sample(1, 6))
+
+
+def test_whatever_goes_wrong_in_a_step_nobody_waits_for_ever(tiny, monkeypatch):
+    async def ask() -> None:
+        lm = HuggingFace(tiny, max_new_tokens=8, max_context=256)
+        monkeypatch.setattr(lm._actor, "step", lambda: [].pop())
+        try:
+            await asyncio.wait_for(lm.complete(Dialogue("Who?")), timeout=20)
+        finally:
+            await lm.aclose()
+
+    with pytest.raises(ModelError, match="the local model stopped: pop from empty list; lower lm.concurrency"):
+        asyncio.run(ask())
 
 
 def test_what_does_not_fit_is_one_sentence(tiny):

@@ -69,7 +69,7 @@ class HuggingFace:
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
         cache_gib = room(model.device) if cache_gib is None else cache_gib
-        self._actor, self.concurrency = actor_of(model, backbone.name, concurrency, max_context, cache_gib)
+        self._actor, self.concurrency = actor_of(model, backbone, concurrency, max_context, cache_gib)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._beginnings: dict[str, list[int]] = {}  # by few-shot text
         self._answers: dict[Request, asyncio.Future[None]] = {}

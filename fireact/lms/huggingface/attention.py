@@ -18,6 +18,8 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from fireact.errors import ModelError
+
 _NAME = "shared_beginning"
 _SCORES = 2**20  # numbers at a time, so that they stay in a processor's cache between two passes
 
@@ -78,6 +80,9 @@ def attend(
     Args:
         softcap: what scores are bent to stay below (Gemma 2).
         s_aux: the sink of each head, (heads,): a score that counts in the softmax and has no value (gpt-oss).
+
+    Raises:
+        ModelError: what is shared is not what the layer attends to.
     """
     beginning = _beginning.get()
     if beginning is None and softcap is None and s_aux is None:
@@ -89,6 +94,8 @@ def attend(
     parts = [_part(grouped, key, value, softcap, attention_mask.repeat(1, 1, group, 1))]
     if beginning is not None:
         shared_key, shared_value, seen = beginning.shared(module.layer_idx)
+        if shared_key.shape[1:4:2] != key.shape[1:4:2]:  # latents (MLA), which layers expand after reading them
+            raise ModelError("layers attend to something else than what they keep of a token")
         seen = None if seen is None else seen.repeat(1, 1, group, 1)
         parts.append(_over_all_rows(grouped, shared_key, shared_value, softcap, seen))
     if s_aux is not None:

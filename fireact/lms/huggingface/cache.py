@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import mmap
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
 from transformers import DynamicCache
@@ -21,7 +21,7 @@ class KeysValues(NamedTuple):
     value_width: int
 
 
-Masks = torch.Tensor | dict[str, torch.Tensor]
+Masks: TypeAlias = torch.Tensor | dict[str, torch.Tensor]  # the latter by kind of layer
 
 
 @torch.inference_mode()

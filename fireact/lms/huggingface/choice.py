@@ -14,21 +14,25 @@ from fireact.lms.huggingface.cache import bytes_per_token, layout
 from fireact.lms.huggingface.engine import Engine
 from fireact.lms.huggingface.generation import Generation
 from fireact.lms.huggingface.request import Actor
-from fireact.lms.huggingface.trial import trial
+from fireact.lms.huggingface.trial import Trial
+from fireact.models.backbone import Backbone
 
 log = logging.getLogger(__name__)
 
 
-def actor_of(model: Any, name: str, concurrency: int, max_context: int, cache_gib: float) -> tuple[Actor, int]:
+def actor_of(
+    model: Any, backbone: Backbone, concurrency: int, max_context: int, cache_gib: float
+) -> tuple[Actor, int]:
     """What generates for ``model``, and how many dialogues it may be given at once; says which shortcuts are off.
 
     Raises:
         ConfigError: ``cache_gib`` does not hold one dialogue of ``max_context`` tokens.
         ModelError: there is no memory for what it does hold.
     """
-    ways = trial(model.config, max_context)
+    ways, name = Trial(model.config, max_context, backbone.cache_dir), backbone.name
     if ways.engine:
-        slots = min(concurrency, _fitting(cache_gib, *_growth(model), max_context))
+        fixed, per_token = _growth(model)
+        slots = min(concurrency, _fitting(cache_gib, fixed, per_token, max_context))
         rows = 1 if ways.together else slots
         several = f"one dialogue at a time, since in a batch {ways.together}" if ways.together else "dialogues padded"
         _say(f"backbone {name} acts through transformers' own generation, {several}: in the local engine {ways.engine}")

@@ -28,11 +28,10 @@ class Engine:
     """Greedy outputs do not depend on what else is in the batch: rows never see each other (float32)."""
 
     def __init__(self, model: Any, slots: int, max_context: int = 2048, share: bool = True) -> None:
+        pattern = Pattern.of(model.config)
         self._decoder, self._head = model.get_decoder(), Head(model)
         self._device, self._dtype = model.device, model.dtype
-        self._cache = SlotCache(
-            layout(model), Pattern.of(model.config), slots, max_context, model.dtype, model.device
-        )
+        self._cache = SlotCache(layout(model), pattern, slots, max_context, model.dtype, model.device)
         self._can_share = use_parts(model) and share
         self._adds_masks = model.config._attn_implementation == "eager"
         self._beginning: list[int] = []  # the tokens that the cache holds apart

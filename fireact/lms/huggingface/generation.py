@@ -51,7 +51,7 @@ class Generation:
         return requests
 
 
-class _Take(LogitsProcessor):  # type: ignore[misc]
+class _Take(LogitsProcessor):
     """Leaves each row only the token that its request picks, greedy or sampled."""
 
     def __init__(self, requests: list[Request]) -> None:
@@ -64,7 +64,7 @@ class _Take(LogitsProcessor):  # type: ignore[misc]
         return only
 
 
-class _Finished(StoppingCriteria):  # type: ignore[misc]
+class _Finished(StoppingCriteria):
     """Says of each row whether its request is finished."""
 
     def __init__(self, requests: list[Request]) -> None:
