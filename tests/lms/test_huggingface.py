@@ -21,7 +21,7 @@ from fireact.lms.huggingface.engine import Engine
 from fireact.lms.huggingface.generation import Generation
 from fireact.lms.huggingface.lookup import Lookup
 from fireact.lms.huggingface.request import Request
-from fireact.models.backbone import Backbone
+from fireact.models.backbone import Adapter, Backbone
 from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.conftest import CHATML
@@ -350,3 +350,31 @@ def test_keys_and_values_stay_within_their_bound(tiny, max_context):
 def test_a_cache_that_the_machine_has_no_room_for_is_refused(tiny):
     with pytest.raises(ModelError, match="no memory for lm.cache_gib=1000000000.0 .* lower it"):
         HuggingFace(tiny, max_context=10**12, cache_gib=1e9)
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4", "int8"])
+def test_a_tuned_model_acts_through_the_engine_as_with_its_adapter_apart(tiny, quantization, tmp_path):
+    adapter = Adapter("lora", "lora", quantization, targets=("q_proj", "v_proj", "o_proj"))
+    tuned = adapter.apply(tiny)
+    torch.manual_seed(3)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    adapter.save(tuned, tiny, tiny.tokenizer(), tmp_path)
+
+    async def ask() -> list[Completion]:
+        lm = HuggingFace(tiny, str(tmp_path), max_new_tokens=12, max_context=256)
+        assert type(lm._actor) is Engine and lm._actor._can_share
+        said = await asyncio.gather(*(lm.complete(Dialogue(question)) for question in QUESTIONS))
+        await lm.aclose()
+        return said
+
+    # LLM.int8() rounds activations too, so there only what is merged gives these very tokens
+    apart, tokenizer = load_for_acting(tiny, str(tmp_path), merge=quantization == "int8"), tiny.tokenizer()
+    plain, layout = load_for_acting(tiny, None), tiny.text_format(tokenizer)
+    prompts = [encode(layout.segments(Dialogue(question)), tokenizer)[0] for question in QUESTIONS]
+    said = asyncio.run(ask())
+    for completion, prompt in zip(said, prompts, strict=True):
+        text = tokenizer.decode(greedy(apart, prompt, completion.tokens_out))
+        assert text.lstrip().startswith(completion.text)
+    assert any(greedy(apart, prompt, 12) != greedy(plain, prompt, 12) for prompt in prompts)
