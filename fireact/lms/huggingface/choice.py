@@ -69,21 +69,20 @@ def _growth(model: Any) -> tuple[int, int]:
     sizes = []
     for tokens in (1, 2):
         output = model(input_ids=torch.zeros(1, tokens, dtype=torch.long, device=model.device), use_cache=True)
-        kept = {id(tensor): tensor for name, part in output.items() if name != "logits" for tensor in _tensors(part)}
-        sizes.append(sum(tensor.nbytes for tensor in kept.values()))
+        parts = [part for name, part in output.items() if name != "logits"]
+        sizes.append(sum(tensor.nbytes for tensor in _tensors(parts, set())))
     per_token = max(1, sizes[1] - sizes[0])
     return max(0, sizes[0] - per_token), per_token
 
 
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    """Every tensor in a cache, whatever it is made of."""
+def _tensors(value: Any, seen: set[int]) -> Iterator[torch.Tensor]:
+    """Every tensor in a cache, once, whatever the cache is made of."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
     if isinstance(value, torch.Tensor):
         yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, list | tuple):
-        for part in value:
-            yield from _tensors(part)
-    elif hasattr(value, "__dict__"):
-        yield from _tensors(vars(value))
+        return
+    held = value if isinstance(value, list | tuple | dict) else getattr(value, "__dict__", {})
+    for part in held.values() if isinstance(held, dict) else held:
+        yield from _tensors(part, seen)
