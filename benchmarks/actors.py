@@ -12,7 +12,9 @@ from benchmarks.turns import Facts, Seat
 from fireact import cli
 from fireact.agent.rollout import Rollout
 from fireact.lms.huggingface import HuggingFace, room
-from fireact.lms.huggingface.engine import Request
+from fireact.lms.huggingface.request import Request
+from fireact.models.backbone import Backbone
+from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import STOP
 from fireact.trajectories.records import Question, Trajectory
 
@@ -21,13 +23,13 @@ class OneAtATime(HuggingFace):
     """The paper's way of acting: one question at a time, and transformers' own generation, until the stop string, from
     the whole prompt at every round."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.concurrency = 1
+    def __init__(self, backbone: Backbone, adapter: str | None = None, **kwargs: Any) -> None:
+        super().__init__(backbone, adapter, **kwargs)
+        self.concurrency, self._model = 1, load_for_acting(backbone, adapter)
 
     async def _generate(self, request: Request) -> None:
         prompt = torch.tensor([request.prompt])
-        said = self._engine._model.generate(
+        said = self._model.generate(
             prompt, attention_mask=torch.ones_like(prompt), do_sample=False, use_cache=True, tokenizer=self._tokenizer,
             max_new_tokens=request.max_new_tokens, stop_strings=[STOP], temperature=None, top_p=None, top_k=None,
         )[0, prompt.shape[1] :].tolist()
@@ -37,7 +39,7 @@ class OneAtATime(HuggingFace):
 
 def cache_bytes(lm: HuggingFace) -> int:
     """What the engine's keys and values take, those of a shared beginning included."""
-    cache = lm._engine._cache
+    cache = lm._actor._cache
     shared = (tensor for pair in cache._shared for tensor in pair)
     return sum(tensor.nbytes for tensor in (*cache._keys, *cache._values, *shared))
 

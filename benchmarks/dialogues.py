@@ -8,7 +8,8 @@ from typing import Any
 
 import torch
 
-from fireact.lms.huggingface.engine import Engine, Request
+from fireact.lms.huggingface.engine import Engine
+from fireact.lms.huggingface.request import Request
 
 ROUNDS, TURN, OBSERVATION, QUESTION = 3, 40, 60, 40
 

@@ -9,17 +9,19 @@ from types import SimpleNamespace
 import pytest
 import torch
 from torch.nn import functional as F
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import text_format
 from fireact.formats.base import encode
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
-from fireact.lms.huggingface.attention import attend
-from fireact.lms.huggingface.engine import Engine, Request
+from fireact.lms.huggingface.attention import after, attend
+from fireact.lms.huggingface.engine import Engine
+from fireact.lms.huggingface.generation import Generation
 from fireact.lms.huggingface.lookup import Lookup
-from fireact.models.backbone import Backbone
+from fireact.lms.huggingface.request import Request
+from fireact.models.backbone import Adapter, Backbone
 from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.conftest import CHATML
@@ -194,8 +196,9 @@ def test_attention_over_two_parts_is_attention_over_the_whole():
     shared = torch.randn(2, 1, kv_heads, beginning, width, dtype=torch.float64)
     seen = torch.rand(rows, 1, queries, own) < 0.5
     seen[..., 0] = True
-    module, cache = SimpleNamespace(layer_idx=0), SimpleNamespace(shared=lambda _: shared)
-    split, _ = attend(module, query, keys, values, seen, scaling=0.3, shared=cache)
+    module, cache = SimpleNamespace(layer_idx=0), SimpleNamespace(shared=lambda _: (*shared, None))
+    with after(cache):
+        split, _ = attend(module, query, keys, values, seen, scaling=0.3)
     parts = zip(shared.expand(2, rows, -1, -1, -1), (keys, values), strict=True)
     everything = (torch.cat(part, dim=2) for part in parts)
     mask = torch.cat([torch.ones(rows, 1, queries, beginning, dtype=torch.bool), seen], dim=-1)
@@ -241,19 +244,20 @@ def base_model(tokenizer, tmp_path):
     """Makes a model whose tokenizer ends texts otherwise (``<pad>``) than its chat template ends turns, and which says
     just the turns of a dialogue: its output layer solves for that."""
 
-    def make(end: str, dialogue: Dialogue) -> Backbone:
+    def make(end: str, dialogue: Dialogue, architecture: str = "llama") -> Backbone:
         base = copy.deepcopy(tokenizer)
         base.eos_token = "<pad>"
         base.chat_template = CHATML.replace("<|im_end|>\n", end)
         torch.manual_seed(0)
-        model = LlamaForCausalLM(LlamaConfig(
-            vocab_size=len(base), hidden_size=128, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
-            eos_token_id=base.pad_token_id, pad_token_id=base.pad_token_id,
+        sizes = {"intermediate_size": 64, "num_attention_heads": 4} if architecture == "llama" else {}
+        model = AutoModelForCausalLM.from_config(CONFIG_MAPPING[architecture](
+            vocab_size=len(base), hidden_size=128, num_hidden_layers=2, eos_token_id=base.pad_token_id,
+            pad_token_id=base.pad_token_id, tie_word_embeddings=False, **sizes,
         ))  # fmt: skip
         ids, targets = encode(text_format("chat", base).segments(dialogue), base)
         places = [place for place, target in enumerate(targets) if target]
         with torch.no_grad():
-            hidden = model.model(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
+            hidden = model.get_decoder()(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
             said = F.one_hot(torch.tensor([ids[place] for place in places]), len(base)).float()
             model.lm_head.weight.copy_((torch.linalg.pinv(hidden) @ said).T)
         model.save_pretrained(tmp_path)
@@ -263,13 +267,15 @@ def base_model(tokenizer, tmp_path):
     return make
 
 
+@pytest.mark.parametrize("architecture", ["llama", "mamba"])  # the engine, and transformers' own generation
 @pytest.mark.parametrize("end", ENDS.values(), ids=ENDS)
-def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_token(base_model, end):
+def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_token(base_model, end, architecture):
     turns = Turn("Thought: I need it.\nAction: search[a book]", "A book by Y."), Turn("Y wrote it.", None)
-    backbone = base_model(end, Dialogue("Who?", turns=turns))
+    backbone = base_model(end, Dialogue("Who?", turns=turns), architecture)
 
     async def act() -> list[Completion]:
         lm = HuggingFace(backbone, max_new_tokens=60, max_context=512)
+        assert type(lm._actor) is (Engine if architecture == "llama" else Generation)
         first = await lm.complete(Dialogue("Who?"))
         last = await lm.complete(Dialogue("Who?", turns=(Turn(first.text, turns[0].observation, first.ids),)))
         await lm.aclose()
@@ -280,6 +286,10 @@ def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_toke
     kept = [completion for completion in said if completion.ids is not None]
     assert kept == (said if end == ENDS["a token"] else said[1:])  # the end of an action's line comes before "### End"
     assert all(tokenizer.decode(completion.ids) == completion.text + end.rstrip() for completion in kept)
+    prompts = (Dialogue("Who?"), Dialogue("Who?", turns=(Turn(said[0].text, turns[0].observation, said[0].ids),)))
+    lengths = [len(encode(backbone.text_format(tokenizer).segments(d), tokenizer)[0]) for d in prompts]
+    assert [completion.tokens_in for completion in said] == lengths
+    assert [completion.tokens_out for completion in kept] == [len(completion.ids) for completion in kept]
 
 
 def test_generation_stops_at_every_end_token_that_is_known(base_model):
@@ -303,6 +313,19 @@ def test_sampling_depends_on_seed_and_prompt_alone(tiny):
     assert first != asyncio.run(sample(1, 6))
 
 
+def test_whatever_goes_wrong_in_a_step_nobody_waits_for_ever(tiny, monkeypatch):
+    async def ask() -> None:
+        lm = HuggingFace(tiny, max_new_tokens=8, max_context=256)
+        monkeypatch.setattr(lm._actor, "step", lambda: [].pop())
+        try:
+            await asyncio.wait_for(lm.complete(Dialogue("Who?")), timeout=20)
+        finally:
+            await lm.aclose()
+
+    with pytest.raises(ModelError, match="the local model stopped: pop from empty list; lower lm.concurrency"):
+        asyncio.run(ask())
+
+
 def test_what_does_not_fit_is_one_sentence(tiny):
     async def ask() -> None:
         lm = HuggingFace(tiny, max_new_tokens=8, max_context=40)
@@ -320,10 +343,38 @@ def test_what_does_not_fit_is_one_sentence(tiny):
 @pytest.mark.parametrize("max_context", [64, 128, 2048])
 def test_keys_and_values_stay_within_their_bound(tiny, max_context):
     lm = HuggingFace(tiny, max_context=max_context, cache_gib=0.0005)
-    cache = lm._engine._cache
+    cache = lm._actor._cache
     assert lm.concurrency < 64 and sum(t.nbytes for t in (*cache._keys, *cache._values)) <= 0.0005 * 2**30
 
 
 def test_a_cache_that_the_machine_has_no_room_for_is_refused(tiny):
     with pytest.raises(ModelError, match="no memory for lm.cache_gib=1000000000.0 .* lower it"):
         HuggingFace(tiny, max_context=10**12, cache_gib=1e9)
+
+
+@pytest.mark.parametrize("quantization", [None, "nf4", "int8"])
+def test_a_tuned_model_acts_through_the_engine_as_with_its_adapter_apart(tiny, quantization, tmp_path):
+    adapter = Adapter("lora", "lora", quantization, targets=("q_proj", "v_proj", "o_proj"))
+    tuned = adapter.apply(tiny)
+    torch.manual_seed(3)
+    for name, weight in tuned.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.1)
+    adapter.save(tuned, tiny, tiny.tokenizer(), tmp_path)
+
+    async def ask() -> list[Completion]:
+        lm = HuggingFace(tiny, str(tmp_path), max_new_tokens=12, max_context=256)
+        assert type(lm._actor) is Engine and lm._actor._can_share
+        said = await asyncio.gather(*(lm.complete(Dialogue(question)) for question in QUESTIONS))
+        await lm.aclose()
+        return said
+
+    # LLM.int8() rounds activations too, so there only what is merged gives these very tokens
+    apart, tokenizer = load_for_acting(tiny, str(tmp_path), merge=quantization == "int8"), tiny.tokenizer()
+    plain, layout = load_for_acting(tiny, None), tiny.text_format(tokenizer)
+    prompts = [encode(layout.segments(Dialogue(question)), tokenizer)[0] for question in QUESTIONS]
+    said = asyncio.run(ask())
+    for completion, prompt in zip(said, prompts, strict=True):
+        text = tokenizer.decode(greedy(apart, prompt, completion.tokens_out))
+        assert text.lstrip().startswith(completion.text)
+    assert any(greedy(apart, prompt, 12) != greedy(plain, prompt, 12) for prompt in prompts)

@@ -1,6 +1,7 @@
-"""A local model, tuned or not, answering many dialogues at once through one continuously batched engine.
+"""A local model, tuned or not, answering many dialogues at once: through one continuously batched engine where a trial
+shows that it gives the model's own numbers, else through transformers' own generation.
 
-The engine and its torch are imported when a model is made, so that what it takes can be told without.
+Both, and their torch, are imported when a model is made, so that what it takes can be told without.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from annotated_types import Interval
 
-from fireact.errors import ConfigError, ModelError
+from fireact.errors import ModelError
 from fireact.formats import text_format
 from fireact.formats.base import TextFormat, encode
 from fireact.lms.base import Completion
@@ -25,7 +26,7 @@ from fireact.trajectories.dialogue import Dialogue, cut_turn, turn_is_over
 if TYPE_CHECKING:
     import torch
 
-    from fireact.lms.huggingface.engine import Request
+    from fireact.lms.huggingface.request import Request
 
 _ON_A_CPU = 6.0  # GiB
 _OF_FREE = 0.7  # of a GPU's free memory; a step over all dialogues takes of the rest
@@ -39,6 +40,10 @@ class HuggingFace:
     was tuned in. Decoding is greedy at ``temperature`` 0, else sampled from a generator that depends on ``seed`` and
     the prompt alone. ``cache_gib`` bounds the memory of keys and values, and with it the dialogues in flight; those of
     a few-shot prompt are held once, besides. None is 6 GiB on a CPU, and most of what the weights leave free on a GPU.
+
+    Raises:
+        ModelError: the weights or the adapter can't be loaded, or there is no memory for keys and values.
+        ConfigError: ``cache_gib`` does not hold one dialogue of ``max_context`` tokens.
     """
 
     def __init__(
@@ -52,7 +57,7 @@ class HuggingFace:
         concurrency: Count = 64,
         cache_gib: Positive | None = None,
     ) -> None:
-        from fireact.lms.huggingface.engine import Engine
+        from fireact.lms.huggingface.choice import actor_of
         from fireact.models.weights import load_for_acting
 
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
@@ -64,12 +69,7 @@ class HuggingFace:
         self._temperature, self._seed = temperature, seed
         self._max_new_tokens, self._max_context = max_new_tokens, max_context
         cache_gib = room(model.device) if cache_gib is None else cache_gib
-        self.concurrency = min(concurrency, _slots_within(cache_gib, model, max_context))
-        try:
-            self._engine = Engine(model, self.concurrency, max_context)
-        except (RuntimeError, OSError) as error:  # torch on a GPU, the system on a CPU
-            raise ModelError(f"there is no memory for lm.cache_gib={cache_gib} of keys and values beside the model; "
-                             "lower it") from error
+        self._actor, self.concurrency = actor_of(model, backbone, concurrency, max_context, cache_gib)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="engine")
         self._beginnings: dict[str, list[int]] = {}  # by few-shot text
         self._answers: dict[Request, asyncio.Future[None]] = {}
@@ -77,7 +77,7 @@ class HuggingFace:
 
     async def complete(self, dialogue: Dialogue) -> Completion:
         """See ``LanguageModel``; raises ModelError where the prompt leaves no room in ``max_context``."""
-        from fireact.lms.huggingface.engine import Request
+        from fireact.lms.huggingface.request import Request
 
         layout = self._prompted if dialogue.few_shot else self._tuned
         prompt, _ = encode(layout.segments(dialogue), self._tokenizer)
@@ -99,17 +99,17 @@ class HuggingFace:
 
     async def _generate(self, request: Request) -> None:
         self._answers[request] = asyncio.get_running_loop().create_future()
-        self._engine.submit(request)
+        self._actor.submit(request)
         if self._loop is None or self._loop.done():
             self._loop = asyncio.create_task(self._serve())
         await self._answers[request]
 
     async def _serve(self) -> None:
         """Step the engine in its own thread (always the same one: torch keeps a worker pool per calling thread)."""
-        while not self._engine.idle:
+        while not self._actor.idle:
             try:
-                finished = await asyncio.get_running_loop().run_in_executor(self._thread, self._engine.step)
-            except RuntimeError as error:  # out of memory, above all
+                finished = await asyncio.get_running_loop().run_in_executor(self._thread, self._actor.step)
+            except Exception as error:  # out of memory, above all; whatever it is, nobody may wait for ever
                 self._fail(error)
                 return
             for request in finished:
@@ -118,7 +118,7 @@ class HuggingFace:
                 await asyncio.sleep(0)
 
     def _fail(self, error: Exception) -> None:
-        reason = str(error).splitlines()[0]
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         for answer in self._answers.values():
             answer.set_exception(ModelError(f"the local model stopped: {reason}; lower lm.concurrency if memory is "
                                             "short"))
@@ -172,18 +172,3 @@ def room(device: torch.device) -> float:
         return _ON_A_CPU
     free, _ = torch.cuda.mem_get_info(device)
     return round(_OF_FREE * free / 2**30, 1)
-
-
-def _slots_within(cache_gib: float, model: Any, max_context: int) -> int:
-    """How many dialogues of ``max_context`` tokens fit."""
-    from fireact.lms.huggingface.cache import SlotCache
-
-    if set(getattr(model.config, "layer_types", None) or ["full_attention"]) != {"full_attention"}:
-        raise ModelError("this backbone's attention is not causal over the whole text, which the local engine needs; "
-                         "serve it (for example with vLLM) and use lm=openai")
-    per_slot = SlotCache.bytes_per_token(model.config, model.dtype) * (max_context + 1)
-    slots = int(cache_gib * 2**30 // per_slot)
-    if slots < 1:
-        raise ConfigError(f"lm.cache_gib={cache_gib} does not hold one dialogue of lm.max_context={max_context} tokens "
-                          f"({per_slot / 2**30:.2f} GiB); raise the one or lower the other")
-    return slots

@@ -4,63 +4,99 @@ from __future__ import annotations
 
 import math
 import mmap
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import torch
+from transformers import DynamicCache
+
+from fireact.lms.huggingface.patterns import Pattern
+
+
+class KeysValues(NamedTuple):
+    """What one layer keeps of one token: keys (heads, key_width) and values (heads, value_width)."""
+
+    heads: int
+    key_width: int
+    value_width: int
+
+
+Masks: TypeAlias = torch.Tensor | dict[str, torch.Tensor]  # the latter by kind of layer
+
+
+@torch.inference_mode()
+def layout(model: Any) -> list[KeysValues]:
+    """What each layer of ``model`` keeps of a token, by feeding it one."""
+    cache = DynamicCache()
+    model(input_ids=torch.zeros(1, 1, dtype=torch.long, device=model.device), past_key_values=cache, use_cache=True)
+    return [KeysValues(of.keys.shape[1], of.keys.shape[-1], of.values.shape[-1]) for of in cache.layers]
+
+
+def bytes_per_token(layout: Sequence[KeysValues], dtype: torch.dtype) -> int:
+    """Bytes that one position of one slot takes over all layers."""
+    return dtype.itemsize * sum(of.heads * (of.key_width + of.value_width) for of in layout)
 
 
 class SlotCache:
     """What a decoder of transformers calls as ``past_key_values``, addressed by slot and place in it.
 
-    Keys and values are kept per layer as (slots, kv_heads, max_context + 1, head_dim); on a CPU, places that were never
+    Keys and values are kept per layer as (slots, kv_heads, max_context + 1, width); on a CPU, places that were never
     written take no memory. Every row of a forward pass names the slot and the places it writes; a query at place p sees
-    exactly the places 0…p of its slot. So ragged rows need no padding in the cache, and whatever lies beyond a slot's
-    length is never seen; the last place takes what would lie beyond the cache.
+    the places 0…p of its slot, or the last of them where the layer has a window. So ragged rows need no padding in the
+    cache, and whatever lies beyond a slot's length is never seen; the last place takes what would lie beyond the cache.
 
-    A beginning that many dialogues share is kept apart, as (1, kv_heads, P, head_dim), and seen besides (``attend``)
+    A beginning that many dialogues share is kept apart, as (1, kv_heads, P, width), and seen besides (``attend``)
     by the rows of those slots that go on after it: their place 0 is then position P.
     """
 
-    def __init__(self, config: Any, slots: int, max_context: int, dtype: torch.dtype, device: torch.device) -> None:
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        shape, layers = (slots, config.num_key_value_heads, max_context + 1, width), range(config.num_hidden_layers)
-        self._last = max_context
-        self._keys = [_zeros(shape, dtype, device) for _ in layers]
-        self._values = [_zeros(shape, dtype, device) for _ in layers]
+    def __init__(
+        self, layout: Sequence[KeysValues], pattern: Pattern, slots: int, max_context: int, dtype: torch.dtype,
+        device: torch.device,
+    ) -> None:  # fmt: skip
+        self._last, self._pattern = max_context, pattern
+        shapes = [(slots, of.heads, max_context + 1) for of in layout]
+        self._keys = [_zeros((*shape, of.key_width), dtype, device) for shape, of in zip(shapes, layout, strict=True)]
+        self._values = [_zeros((*shape, of.value_width), dtype, device)
+                        for shape, of in zip(shapes, layout, strict=True)]  # fmt: skip
         self._shared: list[tuple[torch.Tensor, torch.Tensor]] = []
+        self._beginning = 0  # tokens of it
         self._rows: torch.Tensor | slice | None = None
         self._index: tuple[torch.Tensor, torch.Tensor]
         self._length = 0
 
-    @staticmethod
-    def bytes_per_token(config: Any, dtype: torch.dtype) -> int:
-        """Bytes that one position of one slot takes over all layers."""
-        width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-        return 2 * config.num_hidden_layers * config.num_key_value_heads * width * dtype.itemsize
-
-    def aim(self, rows: list[int], places: torch.Tensor) -> torch.Tensor:
-        """Direct the next forward pass at ``rows`` (B slots) and ``places`` (B, Q); its mask is (B, 1, Q, L)."""
+    def aim(self, rows: list[int], places: torch.Tensor) -> Masks:
+        """Direct the next forward pass at ``rows`` (B slots) and ``places`` (B, Q); its masks are (B, 1, Q, L)."""
         places = places.clamp(max=self._last)
         self._length = int(places.max()) + 1
         slots = torch.tensor(rows, device=places.device)
         # A run of slots from 0 is read in place; anything else has to be gathered.
         self._rows = slice(0, len(rows)) if rows == list(range(len(rows))) else slots
         self._index = (slots.unsqueeze(1), places)
-        seen = torch.arange(self._length, device=places.device) <= places.unsqueeze(-1)
-        return seen.unsqueeze(1)
+        return self._masks(places)
 
-    def aim_at_shared(self) -> None:
-        """Make what the next forward pass, one causal row, writes the beginning that ``shared`` returns."""
-        self._rows, self._shared = None, []
+    def aim_at_shared(self, length: int) -> Masks:
+        """Make what the next forward pass, one row of ``length``, writes the beginning that ``shared`` returns."""
+        self._rows, self._shared, self._beginning, self._length = None, [], length, length
+        device = self._keys[0].device
+        return self._masks(torch.arange(length, device=device).unsqueeze(0))
 
-    def shared(self, layer_idx: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Keys and values (1, kv_heads, P, head_dim) of the beginning."""
-        return self._shared[layer_idx]
+    def shared(self, layer_idx: int) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor | None]:
+        """Keys and values (1, kv_heads, P, width) of the beginning, and which of them each query sees, (B, 1, Q, P).
+
+        None is all; of a layer with a window, only those are returned that any query can see.
+        """
+        keys, values = self._shared[layer_idx]
+        if (window := self._pattern.windows[self._pattern.kinds[layer_idx]]) is None:
+            return keys, values, None
+        keys, values = keys[:, :, -window:], values[:, :, -window:]
+        positions = torch.arange(self._beginning - keys.shape[2], self._beginning, device=keys.device)
+        seen = positions > self._index[1].unsqueeze(-1) + self._beginning - window
+        return keys, values, seen.unsqueeze(1)
 
     def update(
         self, keys: torch.Tensor, values: torch.Tensor, layer_idx: int, *_: Any, **__: Any
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store keys and values (B, kv_heads, Q, head_dim) where ``aim`` said; returns all of the rows' (…, L, …)."""
+        """Store keys and values (B, kv_heads, Q, width) where ``aim`` said; returns all of the rows' (…, L, …)."""
         if self._rows is None:
             self._shared.append((keys, values))
             return keys, values
@@ -69,6 +105,18 @@ class SlotCache:
         self._values[layer_idx][slots, :, places] = values.transpose(1, 2)
         seen = (self._rows, slice(None), slice(0, self._length))
         return self._keys[layer_idx][seen], self._values[layer_idx][seen]
+
+    def get_seq_length(self, *_: Any) -> int:
+        """Nothing that all rows have in common: positions are given with every pass."""
+        return 0
+
+    def _masks(self, places: torch.Tensor) -> Masks:
+        """What a query at each of ``places`` (B, Q) sees of its slot, by kind of layer if there are several."""
+        keys, queries = torch.arange(self._length, device=places.device), places.unsqueeze(-1)
+        full = (keys <= queries).unsqueeze(1)
+        masks = {kind: full if window is None else full & (keys > queries - window).unsqueeze(1)
+                 for kind, window in self._pattern.windows.items()}  # fmt: skip
+        return masks if len(masks) > 1 else next(iter(masks.values()))
 
     def copy(self, source: int, target: int, length: int) -> None:
         """Give slot ``target`` the first ``length`` places of slot ``source``."""

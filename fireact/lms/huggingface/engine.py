@@ -10,47 +10,30 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 
-from fireact.lms.huggingface.attention import can_share
-from fireact.lms.huggingface.cache import SlotCache
-from fireact.lms.huggingface.lookup import Lookup
-from fireact.models.weights import decoder_of, logits_of
+from fireact.lms.huggingface.attention import after, use_parts
+from fireact.lms.huggingface.cache import Masks, SlotCache, layout
+from fireact.lms.huggingface.head import Head
+from fireact.lms.huggingface.patterns import Pattern
+from fireact.lms.huggingface.request import Request
 
 _WORTH_WAITING = 64  # tokens that another prompt is about to compute anyway
 _AT_ONCE = 16  # tokens, guesses included, that a step takes little longer for than for one
 
 
-@dataclass(eq=False)
-class Request:
-    """One turn to generate. ``stop`` is asked after every token; a sampled request brings its own generator.
-
-    The first ``shared`` tokens of the prompt are those of many other prompts too.
-    """
-
-    prompt: list[int]
-    stop: Callable[[list[int]], bool]
-    max_new_tokens: int
-    temperature: float = 0.0
-    generator: torch.Generator | None = None
-    shared: int = 0
-    generated: list[int] = field(default_factory=list)
-    slot: int = -1
-    lookup: Lookup = field(default_factory=Lookup)
-
-
 class Engine:
     """Greedy outputs do not depend on what else is in the batch: rows never see each other (float32)."""
 
-    def __init__(self, model: Any, slots: int, max_context: int = 2048) -> None:
-        self._model = model
-        self._decoder = decoder_of(model)
-        self._device = model.device
-        self._cache = SlotCache(model.config, slots, max_context, model.dtype, model.device)
-        self._can_share = can_share(model)
+    def __init__(self, model: Any, slots: int, max_context: int = 2048, share: bool = True) -> None:
+        pattern = Pattern.of(model.config)
+        self._decoder, self._head = model.get_decoder(), Head(model)
+        self._device, self._dtype = model.device, model.dtype
+        self._cache = SlotCache(layout(model), pattern, slots, max_context, model.dtype, model.device)
+        self._can_share = use_parts(model) and share
+        self._adds_masks = model.config._attn_implementation == "eager"
         self._beginning: list[int] = []  # the tokens that the cache holds apart
         self._held: list[list[int]] = [[] for _ in range(slots)]  # the tokens of each slot, a shared beginning included
         self._start = [0] * slots  # how many of them are the beginning's
@@ -72,10 +55,10 @@ class Engine:
     def step(self) -> list[Request]:
         """Admit what fits, give every running request one more token; returns the requests this finished."""
         self._clock += 1
-        finished = [r for r in self._decode() if self._is_finished(r)]
+        finished = [r for r in self._decode() if r.finished]
         for alike in self._by_start(self._admit()):
             for group in _by_length(alike, lambda r: len(r.prompt) - len(self._held[r.slot])):
-                finished += [r for r in self._prefill(group) if self._is_finished(r)]
+                finished += [r for r in self._prefill(group) if r.finished]
         for request in finished:
             del self._running[request.slot]
         return finished
@@ -119,12 +102,9 @@ class Engine:
         for slot, start in enumerate(self._start):
             if start:
                 self._held[slot], self._start[slot] = [], 0
-        self._cache.aim_at_shared()
+        masks = self._cache.aim_at_shared(len(beginning))
         ids = torch.tensor([beginning], device=self._device)
-        positions = torch.arange(len(beginning), device=self._device)
-        seen = (positions <= positions.unsqueeze(1))[None, None]
-        self._decoder(input_ids=ids, position_ids=positions[None], attention_mask=seen, past_key_values=self._cache,
-                      use_cache=True)
+        self._hidden(ids, torch.arange(len(beginning), device=self._device).unsqueeze(0), masks)
         self._beginning = beginning
 
     def _by_start(self, requests: Sequence[Request]) -> list[list[Request]]:
@@ -148,7 +128,7 @@ class Engine:
         ids = torch.tensor([tokens + [0] * (width - len(tokens)) for tokens in fresh])
         logits = self._forward([r.slot for r in requests], ids, starts, [[len(tokens) - 1] for tokens in fresh])
         for request, row in zip(requests, logits, strict=True):
-            request.generated.append(_pick(row[0], request))
+            request.take(row[0])
             self._held[request.slot] = list(request.prompt)
         return requests
 
@@ -201,8 +181,7 @@ class Engine:
         """Say a token, and another for every guess that was right; returns how many."""
         before = len(request.generated)
         for row, guess in zip(logits, [*guesses, None], strict=True):
-            request.generated.append(_pick(row, request))
-            if request.generated[-1] != guess or self._is_finished(request):
+            if request.take(row) != guess or request.finished:
                 break
         return len(request.generated) - before
 
@@ -213,31 +192,29 @@ class Engine:
         its N ``wanted`` columns. The rows begin alike: all after the shared beginning, or none."""
         positions = (torch.tensor(starts).unsqueeze(1) + torch.arange(ids.shape[1])).to(self._device)
         apart = torch.tensor([[self._start[slot]] for slot in rows], device=self._device)
-        mask = self._cache.aim(rows, positions - apart)
+        masks = self._cache.aim(rows, positions - apart)
         shares = any(self._start[slot] for slot, columns in zip(rows, wanted, strict=True) if columns)
-        hidden = self._decoder(
-            input_ids=ids.to(self._device),
-            position_ids=positions,
-            attention_mask=mask,
-            past_key_values=self._cache,
-            use_cache=True,
-            **({"shared": self._cache} if shares else {}),
-        ).last_hidden_state
+        with after(self._cache if shares else None):
+            hidden = self._hidden(ids.to(self._device), positions, masks)
         places = [(row, column) for row, columns in enumerate(wanted) for column in columns]
-        logits = logits_of(self._model, hidden[tuple(zip(*places, strict=True))])
+        logits = self._head(hidden[tuple(zip(*places, strict=True))])
         return logits.split([len(columns) for columns in wanted])
 
-    @staticmethod
-    def _is_finished(request: Request) -> bool:
-        return len(request.generated) >= request.max_new_tokens or request.stop(request.generated)
+    def _hidden(self, ids: torch.Tensor, positions: torch.Tensor, masks: Masks) -> torch.Tensor:
+        """Hidden states (B, Q, H) of ids (B, Q) at their positions; the cache says where they are kept."""
+        if self._adds_masks:
+            masks = _added(masks, self._dtype)
+        hidden: torch.Tensor = self._decoder(
+            input_ids=ids, position_ids=positions, attention_mask=masks, past_key_values=self._cache, use_cache=True
+        ).last_hidden_state
+        return hidden
 
 
-def _pick(logits: torch.Tensor, request: Request) -> int:
-    """The next token of one request from its logits (V,)."""
-    if request.temperature == 0:
-        return int(logits.argmax())
-    weights = torch.softmax(logits / request.temperature, dim=-1).cpu()
-    return int(torch.multinomial(weights, 1, generator=request.generator))
+def _added(masks: Masks, dtype: torch.dtype) -> Masks:
+    """The masks as what is added to scores: 0 where a key is seen, the lowest number where it isn't."""
+    if isinstance(masks, dict):
+        return {kind: torch.where(seen, 0.0, torch.finfo(dtype).min).to(dtype) for kind, seen in masks.items()}
+    return torch.where(masks, 0.0, torch.finfo(dtype).min).to(dtype)
 
 
 def _common(a: list[int], b: list[int]) -> int:
