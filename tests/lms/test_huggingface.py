@@ -13,7 +13,6 @@ from transformers import LlamaConfig, LlamaForCausalLM
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import text_format
-from fireact.formats.base import encode
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import attend
@@ -58,7 +57,7 @@ def widths(engine: Engine, monkeypatch) -> list[int]:
 def test_greedy_tokens_are_those_of_the_unbatched_loop(tiny, slots):
     model, tokenizer = load_for_acting(tiny, None), tiny.tokenizer()
     layout = text_format("react", tokenizer)
-    prompts = [encode(layout.segments(Dialogue(q, FEW_SHOT)), tokenizer)[0] for q in QUESTIONS]
+    prompts = [layout.prompt(Dialogue(q, FEW_SHOT)) for q in QUESTIONS]
     assert run_engine(Engine(model, slots), prompts, 12) == [greedy(model, prompt, 12) for prompt in prompts]
 
 
@@ -250,8 +249,9 @@ def base_model(tokenizer, tmp_path):
             vocab_size=len(base), hidden_size=128, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
             eos_token_id=base.pad_token_id, pad_token_id=base.pad_token_id,
         ))  # fmt: skip
-        ids, targets = encode(text_format("chat", base).segments(dialogue), base)
-        places = [place for place, target in enumerate(targets) if target]
+        [example] = text_format("chat", base).examples(dialogue, finished=True)
+        ids = list(example.ids)
+        places = [place for place, target in enumerate(example.targets) if target]
         with torch.no_grad():
             hidden = model.model(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
             said = F.one_hot(torch.tensor([ids[place] for place in places]), len(base)).float()

@@ -9,7 +9,6 @@ import pytest
 
 from fireact.errors import ConfigError, DataError
 from fireact.formats import text_format
-from fireact.formats.base import encode
 from fireact.training.rows import Row, RowMaker
 from fireact.trajectories.dialogue import dialogue_of
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
@@ -24,7 +23,7 @@ TRAJECTORY = Trajectory(
 
 
 def maker(tokenizer: Any, name: str = "alpaca", **options: Any) -> RowMaker:
-    return RowMaker(text_format(name, tokenizer), tokenizer, **options)
+    return RowMaker(text_format(name, tokenizer), **options)
 
 
 def target_texts(row: Row, tokenizer: Any) -> list[str]:
@@ -57,9 +56,7 @@ def test_a_row_starts_with_what_an_acting_model_sees(tokenizer: Any) -> None:
         (row,), _ = maker(tokenizer, name).rows([TRAJECTORY])
         dialogue = dialogue_of(TRAJECTORY)
         for turns in range(2):
-            prompt, _ = encode(
-                text_format(name, tokenizer).segments(replace(dialogue, turns=dialogue.turns[:turns])), tokenizer
-            )
+            prompt = text_format(name, tokenizer).prompt(replace(dialogue, turns=dialogue.turns[:turns]))
             assert row.ids[: len(prompt)].tolist() == prompt and row.targets[len(prompt)]
 
 

@@ -27,7 +27,7 @@ from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
-from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn
+from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn, reasoned
 
 log = logging.getLogger(__name__)
 OPENAI = "https://api.openai.com/v1"
@@ -166,7 +166,7 @@ class OpenAI:
         self._doubt(allowed, reply)
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
-        said = cut_turn(_joined(reply.text)).strip()
+        said = cut_turn(reasoned(_joined(reply.text))[1]).strip()
         return Completion(_after(opening, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
