@@ -25,7 +25,7 @@ class Outcome:
     def verdict(self) -> str:
         """In a table's words."""
         if self.faults:
-            return self.faults[0]
+            return "not exact: " + "; ".join(self.faults)
         return "exact, one row a trajectory" if self.rows == 1 else "exact, one row a turn"
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os.path
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -38,14 +40,26 @@ class Frame:
 
     def heard(self, text: str) -> tuple[str, str]:
         """(reasoning, content) of a generated text; no content while the reasoning has not ended."""
-        begin, end = self.think[0].strip(), self.think[1].strip()
-        before, ended, after = text.partition(end)
-        if ended:
-            return before.strip().removeprefix(begin).strip(), after
-        if self.is_open or (begin and text.lstrip().startswith(begin)):
-            return text.strip().removeprefix(begin).strip(), ""
-        lead = self.lead.strip()
-        return "", text.lstrip().removeprefix(lead) if lead else text
+        begin, end = self.think
+        if (ended := _loose(end).search(text)) is not None:
+            return _after(begin, text[: ended.start()]).strip(), text[ended.end() :]
+        reasoning = _after(begin, text)
+        if self.is_open or (begin.strip() and reasoning != text):
+            return reasoning.strip(), ""
+        return "", _after(self.lead, text)
+
+
+def _after(mark: str, text: str) -> str:
+    """``text`` without the mark that it begins with, if it does."""
+    found = _loose(mark).match(text.lstrip()) if mark.strip() else None
+    return text if found is None else text.lstrip()[found.end() :]
+
+
+@functools.cache
+def _loose(mark: str) -> re.Pattern[str]:
+    """``mark``, white space apart: SentencePiece's decoder puts some after control tokens."""
+    parts = [re.escape(part) for part in re.split(r"(?<=>)(?=.)|\s+", mark.strip()) if part]
+    return re.compile(r"\s*".join(parts))
 
 
 def frame_of(template: Template, specials: Sequence[str]) -> tuple[Template, Frame]:
@@ -65,10 +79,13 @@ def frame_of(template: Template, specials: Sequence[str]) -> tuple[Template, Fra
     after = dialogue.partition(_SAID)[2].partition(_TOLD)[0]
     terminator, end_token = _turn_end(after, at_end, specials)
     is_open = prompt.rstrip().endswith(THINK[0])
-    think, is_field = _think(template, prompt, is_open, specials)
-    goes_on = last.startswith(prompt)
-    lead = last[len(prompt) :].partition(_SAID)[0] if goes_on else think[1] if is_open else ""
-    return template, Frame(lead, think, is_field, is_open, terminator, end_token, at_end)
+    field = _think(template, prompt, specials)
+    if last.startswith(prompt):
+        lead = last[len(prompt) :].partition(_SAID)[0]
+    else:
+        lead = (field or ("", _CLOSE))[1] if is_open else ""
+    think = field or ("" if is_open else f"{lead}{THINK[0]}\n", _CLOSE)
+    return template, Frame(lead, think, field is not None, is_open, terminator, end_token, at_end)
 
 
 def _rendered(template: Template) -> str:
@@ -80,13 +97,13 @@ def _rendered(template: Template) -> str:
     return text
 
 
-def _think(template: Template, prompt: str, is_open: bool, specials: Sequence[str]) -> tuple[tuple[str, str], bool]:
-    """What stands around reasoning, and whether the template says so itself, in turns with a call at least."""
+def _think(template: Template, prompt: str, specials: Sequence[str]) -> tuple[str, str] | None:
+    """What the template puts around reasoning, in turns with a call at least; None where it takes none apart."""
     said = {"role": "assistant", "content": _SAID, "reasoning_content": _REASONED}
     text = template.render([_user(_ASKED), said], prompt=False)
     if text.count(_REASONED) == 1 and text.startswith(prompt):
         before, _, after = text[len(prompt) :].partition(_REASONED)
-        return (before, after.partition(_SAID)[0]), True
+        return before, after.partition(_SAID)[0]
     call = {"type": "function", "function": {"name": "search", "arguments": {"query": "x"}}}
     try:
         text = template.render([_user(_ASKED), {**said, "tool_calls": [call]}], prompt=False)
@@ -94,8 +111,8 @@ def _think(template: Template, prompt: str, is_open: bool, specials: Sequence[st
         text = ""
     before, found, after = text.partition(_REASONED)
     if found and before.startswith(prompt) and (end := _first(after, specials)):
-        return (before[len(prompt) :], end[0]), True
-    return ("" if is_open else f"{THINK[0]}\n", _CLOSE), False
+        return before[len(prompt) :], end[0]
+    return None
 
 
 def _turn_end(before_user: str, at_end: str, specials: Sequence[str]) -> tuple[str, str]:
