@@ -97,6 +97,8 @@ class TextFormat(Protocol):
         """
         ...
 
+    def __hash__(self) -> int: ...
+
 
 def control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Every text that the tokenizer would take for a control token, longest first; some have no named role."""

@@ -13,8 +13,15 @@ ABSENT = {"data.share_out": True}
 """What the absence of a key means."""
 
 
+_BACKBONE = {"thinking": "none", "template_args": {}}  # what a backbone without these keys is
+
+
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``config`` less those keys of ``data`` that decide nothing in it, which is how the first edition wrote it."""
+    """``config`` less those keys of ``data`` and ``backbone`` that decide nothing in it, as the first edition wrote it.
+    """
+    if isinstance(backbone := config.get("backbone"), Mapping):
+        kept = {key: value for key, value in backbone.items() if key not in _BACKBONE or value != _BACKBONE[key]}
+        config = {**config, "backbone": kept}
     data = config.get("data")
     if not isinstance(data, Mapping) or "share_out" not in data:
         return config
