@@ -75,13 +75,14 @@ def tune(cfg: cli.Config, run: run_folders.Run, logger: Any) -> dict[str, Any]:
     for source in mix.missing():
         collect(cli.compose("generate", source.generate))
     trajectories = mix.load()
-    maker = RowMaker(backbone.text_format(tokenizer), tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long)
+    maker = RowMaker(backbone.text_format(tokenizer), cfg.loss_on, cfg.max_length, cfg.too_long)
     rows, misfits = maker.rows(trajectories)
     kept = mix.report - misfits.lost
     for method in mix.methods:
         if not any(name.endswith(f"/{method}") for name in kept):
             raise DataError(f"every trajectory of {method} exceeds max_length={cfg.max_length}; raise it")
     counts = {**kept, "too_long_dropped": len(misfits.dropped), "too_long_split": len(misfits.split)}
+    counts |= {"rows_by_turn": misfits.by_turn, "reasoning_left_out": misfits.reasoning}
     print("data: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count))
     module = TrajectoryModule(
         rows, tokenizer, optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed

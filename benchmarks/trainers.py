@@ -255,7 +255,7 @@ def main(name: str, plan_path: str, out: str) -> None:
     overrides = [*plan["overrides"], f"run_dir={out}", f"optim.max_steps={plan['steps']}"]
     cfg = cli.compose("train", [*overrides, *ADAPTERS.get(name, ["adapter=lora"])])
     tokenizer = cli.build(cfg.backbone).tokenizer()
-    maker = RowMaker(cli.build(cfg.backbone).text_format(tokenizer), tokenizer, "targets", cfg.max_length)
+    maker = RowMaker(cli.build(cfg.backbone).text_format(tokenizer), "targets", cfg.max_length)
     rows, _ = maker.rows(cli.build(cfg.data).load())
     bout = Bout(cfg, Path(out), plan["batch"], plan["steps"], rows[: plan["rows"]], seat, Count())
     CONTENDERS[name](bout)

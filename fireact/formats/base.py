@@ -1,30 +1,43 @@
-"""What a format is: a dialogue as segments of text, each either context (what the environment said) or target (what the
-model must say).
+"""What a format is: how a dialogue is said to a model, as token ids to act on and as examples to learn from.
 
-Every segment is tokenised on its own, so the prompt that an acting model sees is, token for token, a prefix of the row
-it was trained on, and the loss mask needs no searching.
+The prompt of an acting model is one text, encoded as a whole. What the model must say next is appended to it as token
+ids. Where the next prompt's ids begin with all of that, one example goes on; where they don't, since a template drops
+or moves what stood before or a tokenizer merges across the seam, the next turn is an example of its own, and its
+context is the very prompt that an acting model sees.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from fireact.trajectories.dialogue import Dialogue
+
+Thinking = Literal["none", "keep"]
+"""``none``: models are asked not to reason before a turn, and what they reason all the same is no part of the turn.
+``keep``: it is kept with the turn, and learnt."""
 
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of text that is wholly target or wholly context; ``ids`` override its tokenisation."""
+    """A stretch of text that is wholly target (what the model must say) or wholly context."""
 
     text: str
     target: bool = False
-    ids: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text."""
+
+    ids: tuple[int, ...]
+    targets: tuple[bool, ...]
+    segments: tuple[Segment, ...]
 
 
 class Tokenizer(Protocol):
-    """What rendering needs of a Hugging Face tokenizer."""
+    """What formats need of a Hugging Face tokenizer."""
 
     all_special_tokens: list[str]
     added_tokens_decoder: dict[int, Any]
@@ -38,13 +51,9 @@ class Tokenizer(Protocol):
 class TextFormat(Protocol):
     """A text layout bound to one tokenizer.
 
-    ``terminator`` ends each turn of the model and is a target. ``end_token`` is the control token that the model says
-    nothing after, whatever the tokenizer's own end token is; empty where turns end in plain text. Generation stops at
-    it and at each of ``stop_texts``.
+    ``end_token`` is the control token that the model says nothing after, whatever the tokenizer's own end token is;
+    empty where turns end in plain text. Generation stops at it and at each of ``stop_texts``.
     """
-
-    @property
-    def terminator(self) -> str: ...
 
     @property
     def end_token(self) -> str: ...
@@ -52,34 +61,43 @@ class TextFormat(Protocol):
     @property
     def stop_texts(self) -> tuple[str, ...]: ...
 
-    def segments(self, dialogue: Dialogue) -> list[Segment]:
-        """The dialogue so far, ending where the model speaks next (or, after an open last turn, with that turn)."""
+    def prompt(self, dialogue: Dialogue) -> list[int]:
+        """The token ids (T,) after which the model speaks next; turns that it generated stand there as generated.
+
+        Raises:
+            ConfigError: the chat template refuses this dialogue.
+        """
         ...
 
-    def end(self) -> list[Segment]:
-        """What closes a finished dialogue in a training row."""
+    def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
+        """The examples that teach every turn of ``dialogue``, in order; at least one.
+
+        Args:
+            finished: whether the model must also learn that nothing follows.
+            everything: whether what is observed after the last turn is there too; it teaches nothing to a model that
+                learns its own words alone.
+
+        Raises:
+            ConfigError: the chat template refuses this dialogue.
+        """
+        ...
+
+    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
+        """(what the model reasoned before its turn, the turn) in a generated ``text`` that follows ``opening``."""
+        ...
+
+    def kept(self, reasoning: str) -> str:
+        """What of ``reasoning`` stays with the turn, as the text that the turn begins with; empty for nothing."""
         ...
 
     def closed(self, said: str, text: str, end: str) -> bool:
-        """Whether a generated ``text``, of which ``said`` is kept, ended as turns do in training.
+        """Whether a generated ``text``, of which the turn ``said`` is kept, ended as turns do in training.
 
         ``end`` is the control token that followed it; empty if none did.
         """
         ...
 
-
-def encode(segments: Sequence[Segment], tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
-    """Token ids and, for each, whether it is a target; both of length T."""
-    ids: list[int] = []
-    targets: list[bool] = []
-    for segment in segments:
-        if segment.ids is not None:
-            piece: Sequence[int] = segment.ids
-        else:
-            piece = tokenizer(segment.text, add_special_tokens=False).input_ids
-        ids.extend(piece)
-        targets.extend([segment.target] * len(piece))
-    return ids, targets
+    def __hash__(self) -> int: ...
 
 
 def control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:

@@ -1,97 +1,121 @@
-"""A tokenizer's own chat template."""
+"""A tokenizer's own chat template: every prompt is its official text, and every reply what it says of a turn."""
 
 from __future__ import annotations
 
-import os.path
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.errors import ConfigError
-from fireact.formats.base import Segment, control_tokens, inert, one_line
-from fireact.trajectories.dialogue import STOP, Dialogue
+from fireact.formats.base import Thinking, control_tokens, inert, one_line
+from fireact.formats.frames import Frame, frame_of
+from fireact.formats.templates import Message, Template, template_of
+from fireact.formats.whole import WholeFormat
+from fireact.trajectories.dialogue import STOP, THINK, Dialogue, Turn, reasoning_block, split_reasoning
+
+_THINKS = ("enable_thinking", "thinking")  # what templates call the argument that asks for reasoning
 
 
-@dataclass(frozen=True, slots=True)
-class ChatFormat:
-    """A tokenizer's own chat template, taken apart into the four strings between which contents stand.
+@dataclass(frozen=True, eq=False)
+class ChatFormat(WholeFormat):
+    """The chat ``template``, and the ``frame`` that it puts around the model's turns; few-shot text and question form
+    the first user turn."""
 
-    ``terminator`` ends in ``end_token`` where that is not empty.
-    """
-
-    before: str
-    to_model: str
-    terminator: str
-    end_token: str
-    to_user: str
+    template: Template
+    frame: Frame
     specials: tuple[str, ...]
+
+    @property
+    def end_token(self) -> str:
+        """See ``TextFormat``."""
+        return self.frame.end_token
 
     @property
     def stop_texts(self) -> tuple[str, ...]:
         """See ``TextFormat``."""
-        return (STOP,) if self.end_token else (STOP, self.terminator)
+        return (STOP,) if self.end_token else (STOP, self.frame.terminator)
 
-    def segments(self, dialogue: Dialogue) -> list[Segment]:
-        """See ``TextFormat``; few-shot text and question form the first user turn."""
-        question = inert("\n\n".join(filter(None, [dialogue.few_shot, dialogue.question])), self.specials)
-        out = [Segment(self.before + question + self.to_model)]
-        for turn in dialogue.turns:
-            out.append(Segment(inert(turn.text, self.specials) + self.terminator, True, turn.ids))
-            if turn.observation is not None:
-                observation = inert(one_line(turn.observation), self.specials)
-                out.append(Segment(f"{self.to_user}Observation: {observation}{self.to_model}"))
-        return [*out, Segment(dialogue.opening)] if dialogue.opening else out
+    @property
+    def lead(self) -> str:
+        """See ``WholeFormat``."""
+        return self.frame.lead
 
-    def end(self) -> list[Segment]:
+    def context(self, dialogue: Dialogue) -> str:
+        """See ``WholeFormat``."""
+        return self.template.render(self.messages(dialogue), prompt=True)
+
+    def reply(self, dialogue: Dialogue) -> str:
+        """See ``WholeFormat``; what the template makes of the turn, where its text goes on from the prompt.
+
+        Where it doesn't (DeepSeek-R1's opens a think block in its prompt and shows none in its turns), the block is
+        closed and the turn follows.
+        """
+        *before, last = dialogue.turns
+        messages = self.messages(replace(dialogue, turns=tuple(before)))
+        prompt = self.template.render(messages, prompt=True)
+        whole = self.template.render([*messages, self._assistant(last)], prompt=False)
+        reasoning, content = self._parts(last)
+        frame = self.frame
+        if whole.startswith(prompt) and whole.endswith(frame.at_end):
+            said = whole[len(prompt) : len(whole) - len(frame.at_end)]
+            if reasoning in said and said.endswith(content):
+                return said + frame.terminator
+        lead = frame.think[0] + reasoning + frame.think[1] if reasoning else frame.lead
+        return lead + content + frame.terminator
+
+    def ending(self) -> str:
         """Nothing: each turn ends with its own terminator."""
-        return []
+        return ""
+
+    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
+        """See ``TextFormat``."""
+        return ("", text) if opening else self.frame.heard(text)
 
     def closed(self, said: str, text: str, end: str) -> bool:
         """See ``TextFormat``."""
+        reasoning, spoken = self.heard(text)
+        if reasoning and self.thinking != "keep":
+            return False
+        terminator = self.frame.terminator
         if not self.end_token:
-            return text == said + self.terminator
-        return end == self.end_token and text.endswith(self.terminator.removesuffix(end))
+            return spoken.lstrip() == said + terminator
+        return end == self.end_token and text.endswith(terminator.removesuffix(end))
+
+    def messages(self, dialogue: Dialogue) -> list[Message]:
+        """The dialogue so far as chat messages, without its opening; no text in them takes effect as a control token.
+        """
+        asked = "\n\n".join(filter(None, [dialogue.few_shot, dialogue.question]))
+        messages = [{"role": "user", "content": inert(asked, self.specials)}]
+        for turn in dialogue.turns:
+            messages.append(self._assistant(turn))
+            if turn.observation is not None:
+                observation = inert(one_line(turn.observation), self.specials)
+                messages.append({"role": "user", "content": f"Observation: {observation}"})
+        return messages
+
+    def _assistant(self, turn: Turn) -> Message:
+        reasoning, content = self._parts(turn)
+        if reasoning and self.frame.is_field:
+            return {"role": "assistant", "content": content, "reasoning_content": reasoning}
+        return {"role": "assistant", "content": reasoning_block(reasoning) + content}
+
+    def _parts(self, turn: Turn) -> tuple[str, str]:
+        """(what of its reasoning is kept, the rest)."""
+        reasoning, spoken = split_reasoning(turn.text)
+        kept = inert(reasoning, self.specials) if self.thinking == "keep" else ""
+        return kept, inert(spoken.strip(), self.specials)
 
 
-def chat_format(tokenizer: Any) -> ChatFormat:
-    """The tokenizer's template: marked contents are rendered once, and what lies between the marks is read off.
+def chat_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -> ChatFormat:
+    """The tokenizer's template, and what it puts around turns, found by rendering marked ones.
 
     Raises:
-        ConfigError: there is no template, or turns of one can't be told apart so.
+        ConfigError: there is no template, or it does not say all that is said.
     """
+    asked = dict.fromkeys(_THINKS, thinking == "keep")
+    template = template_of(tokenizer, {**asked, **args})
     specials = control_tokens(tokenizer)
-    if not getattr(tokenizer, "chat_template", None):
-        raise ConfigError("this backbone's tokenizer has no chat template; use backbone.format=alpaca")
-    marks = {"«U1»": "user", "«A1»": "assistant", "«U2»": "user"}
-    messages = [{"role": role, "content": mark} for mark, role in marks.items()]
-    text = tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
-    parts = re.split("|".join(marks), text)
-    if len(parts) != 4:
-        raise ConfigError("this backbone's chat template leaves turns out; use backbone.format=alpaca")
-    before, to_model, after_model, to_model_again = parts
-    if to_model != to_model_again:
-        raise ConfigError("this backbone's chat template renders turns unevenly; use backbone.format=alpaca")
-    at_end = tokenizer.apply_chat_template(messages[:2], tokenize=False).split(messages[1]["content"])[-1]
-    terminator, end_token = _turn_end(after_model, at_end, specials)
-    inert = specials if end_token else [*specials, terminator]
-    return ChatFormat(before, to_model, terminator, end_token, after_model.removeprefix(terminator), tuple(inert))
-
-
-def _turn_end(before_user: str, at_end: str, specials: Sequence[str]) -> tuple[str, str]:
-    """What a template puts after each turn of the model, up to the first control token; and that token, if any.
-
-    Args:
-        before_user: what follows a turn of the model before the user speaks again.
-        at_end: what follows the last turn of a dialogue.
-    """
-    always = os.path.commonprefix([before_user, at_end])
-    if found := [(always.index(token), -len(token), token) for token in specials if token in always]:
-        place, _, token = min(found)
-        return always[:place] + token, token
-    if always.strip():
-        return always.rstrip(), ""
-    for token in specials:  # some templates have nothing at the end, and the user's own token ends a turn before it
-        if before_user.startswith(token):
-            return token, token
-    raise ConfigError("this backbone's chat template marks no end of the model's turns; use backbone.format=alpaca")
+    template, frame = frame_of(template, specials)
+    known = template.source + "".join(map(str, tokenizer.added_tokens_decoder.values()))
+    marks = [mark for mark in THINK if mark in known and mark not in specials]
+    ends = [] if frame.end_token else [frame.terminator]
+    return ChatFormat(tokenizer, thinking, (), template, frame, (*specials, *marks, *ends))

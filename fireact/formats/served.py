@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from fireact.errors import ConfigError
 from fireact.formats.base import inert, one_line
-from fireact.formats.plain import HEADS, PlainFormat
-from fireact.trajectories.dialogue import Dialogue
+from fireact.formats.plain import HEADS, plain_text
+from fireact.trajectories.dialogue import THINK, Dialogue, split_reasoning
 
 # What common open models take for control tokens: a served model's tokenizer is out of reach, but its server may read
 # these wherever they stand.
 _USUAL_SPECIALS = (
     "<|im_start|>", "<|im_end|>", "<|endoftext|>", "<|begin_of_text|>", "<|end_of_text|>", "<|start_header_id|>",
     "<|end_header_id|>", "<|eot_id|>", "<start_of_turn>", "<end_of_turn>", "<bos>", "<eos>", "<s>", "</s>", "[INST]",
-    "[/INST]",
+    "[/INST]", *THINK,
 )
 
 
@@ -24,21 +24,23 @@ def served_text(dialogue: Dialogue, name: str) -> str:
     """
     if name not in HEADS:
         raise ConfigError(f"lm.format={name} is unknown; choose {' or '.join(HEADS)}")
-    layout = PlainFormat(HEADS[name], begin="", end_token="", specials=_USUAL_SPECIALS)
-    return "".join(segment.text for segment in layout.segments(dialogue))
+    return plain_text(dialogue, name, _USUAL_SPECIALS) + dialogue.opening
 
 
 def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
     """The dialogue as chat messages for a model behind an API.
 
     Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
-    alternate as in the paper's released chat data, and an opening begins the assistant's message.
+    alternate as in the paper's released chat data, and an opening begins the assistant's message. What a turn reasoned
+    stands apart from its content, as servers of thinking models take it.
     """
     if dialogue.few_shot:
         return [_message("user", served_text(dialogue, "react"))]
     messages = [_message("user", dialogue.question)]
     for turn in dialogue.turns:
-        messages.append(_message("assistant", turn.text))
+        reasoning, spoken = split_reasoning(turn.text)
+        message = _message("assistant", spoken)
+        messages.append(message | {"reasoning_content": inert(reasoning, _USUAL_SPECIALS)} if reasoning else message)
         if turn.observation is not None:
             messages.append(_message("user", f"Observation: {one_line(turn.observation)}"))
     return [*messages, _message("assistant", dialogue.opening)] if dialogue.opening else messages

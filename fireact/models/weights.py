@@ -27,6 +27,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTra
 from transformers.utils import logging as transformers_logging
 
 from fireact.errors import ConfigError, ModelError
+from fireact.formats import SEGMENTS, WHOLE
 from fireact.models.backbone import Adapter, Backbone
 from fireact.models.hub import hub_answers
 from fireact.models.quantized import dequantized, frozen, quantization_config
@@ -144,7 +145,8 @@ def save(adapter: Adapter, model: Any, backbone: Backbone, tokenizer: Any, folde
     model.save_pretrained(folder, **options)
     tokenizer.save_pretrained(folder)
     facts = {"backbone": backbone.name, "hub": backbone.hub, "format": backbone.format, "kind": adapter.kind,
-             "quantization": adapter.quantization}
+             "quantization": adapter.quantization, "encoding": WHOLE, "thinking": backbone.thinking,
+             "template_args": dict(backbone.template_args)}
     (folder / TRAINED_WITH).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -248,6 +250,7 @@ def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
         if (adapter / TRAINED_WITH).is_file():
             said = json.loads((adapter / TRAINED_WITH).read_text(encoding="utf-8"))
             facts = {key: said[key] for key in ("hub", "format", "kind", "quantization")}
+            _require_same_prompts(backbone, adapter, said)
         elif (adapter / "adapter_config.json").is_file():  # a PEFT adapter from elsewhere
             base = PeftConfig.from_pretrained(str(adapter)).base_model_name_or_path
             hub = backbone.hub if backbone.path is not None and base == backbone.path else base
@@ -262,6 +265,25 @@ def _trained_with(backbone: Backbone, adapter: Path) -> dict[str, Any]:
         raise ModelError(f"the adapter in {adapter} was trained on {facts['hub']} in {facts['format']} format, not on "
                          f"{backbone.hub} in {backbone.format} format; choose the backbone it was trained on")
     return facts
+
+
+def _require_same_prompts(backbone: Backbone, adapter: Path, said: Mapping[str, Any]) -> None:
+    """Refuse to act with other prompts than those of the training; adapters of before say nothing of these keys."""
+    for key in ("thinking", "template_args"):
+        if key in said and said[key] != (ours := getattr(backbone, key)):
+            raise ModelError(f"the adapter in {adapter} was trained with backbone.{key}={said[key]}, not {ours}; set "
+                             "that one")
+
+
+def encoding_of(adapter: str | None) -> str:
+    """How the prompts that an adapter was trained on were encoded: as ``text_format`` calls it."""
+    facts = None if adapter is None else Path(adapter) / TRAINED_WITH
+    if facts is None or not facts.is_file():
+        return WHOLE
+    try:
+        return str(json.loads(facts.read_text(encoding="utf-8")).get("encoding", SEGMENTS))
+    except (ValueError, AttributeError) as error:
+        raise ModelError(f"{facts} can't be read ({error}); copy or tune the adapter again") from error
 
 
 _chosen: ContextVar[torch.device | None] = ContextVar("device", default=None)

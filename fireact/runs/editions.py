@@ -17,9 +17,15 @@ _REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireA
 _IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
 
 
+_BACKBONE = {"thinking": "none", "template_args": {}}  # what a backbone without these keys is
+
+
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``config`` as the first edition wrote it: less those keys of ``data`` that decide nothing, and by its classes."""
+    """``config`` as the first edition wrote it: less keys of ``data`` and ``backbone`` that decide nothing, by its classes."""
     config = _with_its_class(config)
+    if isinstance(backbone := config.get("backbone"), Mapping):
+        kept = {key: value for key, value in backbone.items() if key not in _BACKBONE or value != _BACKBONE[key]}
+        config = {**config, "backbone": kept}
     data = config.get("data")
     if not isinstance(data, Mapping) or "share_out" not in data:
         return config

@@ -140,7 +140,7 @@ def _tokenized(cfg: Config, trajectories: Sequence[Any]) -> tuple[int, int]:
 
     backbone = build(cfg.backbone)
     tokenizer = backbone.tokenizer()
-    maker = RowMaker(backbone.text_format(tokenizer), tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long)
+    maker = RowMaker(backbone.text_format(tokenizer), cfg.loss_on, cfg.max_length, cfg.too_long)
     rows, _ = maker.rows(trajectories)
     return len(rows), sum(map(len, rows))
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import torch
 
 from fireact.errors import ConfigError, DataError
-from fireact.formats.base import Segment, TextFormat, Tokenizer, encode
-from fireact.trajectories.dialogue import dialogue_of
+from fireact.formats.base import Example, TextFormat
+from fireact.trajectories.dialogue import Dialogue, dialogue_of, split_reasoning
 from fireact.trajectories.records import Ending, Trajectory
 
 
@@ -29,16 +29,22 @@ class Row:
 
 @dataclass
 class Fit:
-    """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped by ``task/method``."""
+    """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped by ``task/method``.
+
+    ``by_turn`` counts the rows of trajectories that make several, one a turn or so; ``reasoning`` the turns whose
+    reasoning is not learnt, since ``backbone.thinking`` is none.
+    """
 
     dropped: list[str] = field(default_factory=list)
     split: list[str] = field(default_factory=list)
     lost: Counter[str] = field(default_factory=Counter)
+    by_turn: int = 0
+    reasoning: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class RowMaker:
-    """How trajectories become rows.
+    """How trajectories become rows: one each, or, where ``text_format`` changes what was said before, one a turn.
 
     ``loss_on`` is ``targets`` (thoughts, actions and the end token) or ``all`` (every token: question, observations and
     closing line too, as the paper's released code does).
@@ -46,14 +52,13 @@ class RowMaker:
     ``too_long`` says what happens to a trajectory of more than ``max_length`` tokens: ``drop`` it, stop with an
     ``error``, or ``split`` it at a step. A split one keeps its question and the first steps that fit, without an end
     token: just what an acting model has seen by then. Its later steps are left out, since without the earlier ones they
-    would follow a prompt that no acting model ever sees.
+    would follow a prompt that no acting model ever sees. Where each turn is a row, those that fit are kept.
 
     Raises:
         ConfigError: ``loss_on`` or ``too_long`` is unknown.
     """
 
     text_format: TextFormat
-    tokenizer: Tokenizer
     loss_on: str = "targets"
     max_length: int | None = None
     too_long: str = "drop"
@@ -65,59 +70,74 @@ class RowMaker:
             raise ConfigError(f"too_long={self.too_long} is unknown; choose drop, split or error")
 
     def rows(self, trajectories: Iterable[Trajectory]) -> tuple[list[Row], Fit]:
-        """One row per trajectory that fits, in order, and the names of those that do not.
+        """The rows of the trajectories that fit, in order, and the names of those that do not.
 
         Raises:
             DataError: a trajectory is too long under ``too_long=error``, or none fits.
         """
         rows, fit = [], Fit()
         for trajectory in trajectories:
-            ids, targets = _encoded(tuple(self.segments(trajectory)), self.tokenizer)
-            if length := self._fitting(trajectory.question.id, targets, fit):
-                learnt = targets if self.loss_on == "targets" else [True] * len(ids)
+            question = trajectory.question.id
+            examples = self.examples(trajectory)
+            lengths = self._fitting(question, [example.targets for example in examples], fit)
+            for example, length in zip(examples, lengths, strict=False):
+                learnt = example.targets if self.loss_on == "targets" else [True] * length
                 rows.append(
                     Row(
-                        trajectory.question.id,
-                        torch.tensor(ids[:length], dtype=torch.int32),
+                        question,
+                        torch.tensor(example.ids[:length], dtype=torch.int32),
                         torch.tensor(learnt[:length], dtype=torch.bool),
                     )
                 )
+            if lengths:
+                fit.reasoning += self._unlearnt(trajectory)
+                fit.by_turn += len(lengths) if len(examples) > 1 else 0
             else:
                 fit.lost[f"{trajectory.question.task}/{trajectory.method}"] += 1
         if not rows:
             raise DataError(f"each of {len(fit.dropped)} trajectories exceeds max_length={self.max_length}; raise it")
         return rows, fit
 
-    def segments(self, trajectory: Trajectory) -> list[Segment]:
-        """What is tokenised. Context that nothing follows teaches nothing and is left out, unless all is learnt."""
-        finished = trajectory.ending == Ending.FINISH
-        if finished and self.loss_on == "targets":
-            # the closing line would stand between the answer and the end token, where no acting model meets it
-            *steps, last = trajectory.steps
-            trajectory = replace(trajectory, steps=(*steps, replace(last, observation=None)))
-        segments = self.text_format.segments(dialogue_of(trajectory)) + (self.text_format.end() if finished else [])
-        while self.loss_on == "targets" and not segments[-1].target:
-            segments.pop()
-        return segments
+    def examples(self, trajectory: Trajectory) -> list[Example]:
+        """What is learnt of ``trajectory``. Unless all is, what a last turn was answered with is left out: it teaches
+        nothing, and a closing line would stand between the answer and the end token, where no acting model meets it.
+        """
+        finished, everything = trajectory.ending == Ending.FINISH, self.loss_on == "all"
+        return _examples(self.text_format, dialogue_of(trajectory), finished, everything)
 
-    def _fitting(self, question: str, targets: list[bool], fit: Fit) -> int:
-        """How many of the tokens to keep; 0 drops the trajectory."""
-        if self.max_length is None or len(targets) <= self.max_length:
-            return len(targets)
+    def _unlearnt(self, trajectory: Trajectory) -> int:
+        """How many turns hold reasoning that the format leaves out."""
+        reasoning = [split_reasoning(step.thought)[0] for step in trajectory.steps]
+        return sum(1 for text in reasoning if text and not self.text_format.kept(text))
+
+    def _fitting(self, question: str, rows: Sequence[Sequence[bool]], fit: Fit) -> list[int]:
+        """How many of the tokens of each row to keep, up to the first row that is cut; nothing drops all of them.
+
+        Args:
+            rows: for each row, whether its tokens are targets.
+        """
+        lengths = [len(targets) for targets in rows]
+        longest = max(lengths)
+        if self.max_length is None or longest <= self.max_length:
+            return lengths
         if self.too_long == "error":
             raise DataError(
-                f"the trajectory of {question} has {len(targets)} tokens, more than max_length={self.max_length}; "
+                f"the trajectory of {question} has {longest} tokens, more than max_length={self.max_length}; "
                 "raise it or choose too_long=drop or split"
             )
-        length = last_turn_end(targets, self.max_length) if self.too_long == "split" else 0
-        (fit.split if length else fit.dropped).append(question)
-        return length
+        kept = []
+        if self.too_long == "split":
+            cut = next(at for at, length in enumerate(lengths) if length > self.max_length)
+            kept = lengths[:cut]
+            kept += [length] if (length := last_turn_end(rows[cut], self.max_length)) else []
+        (fit.split if kept else fit.dropped).append(question)
+        return kept
 
 
 @functools.lru_cache(maxsize=2048)
-def _encoded(segments: tuple[Segment, ...], tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
-    """``encode``, once for all cells of a sweep."""
-    return encode(segments, tokenizer)
+def _examples(form: TextFormat, dialogue: Dialogue, finished: bool, everything: bool) -> list[Example]:
+    """``TextFormat.examples``, once for all cells of a sweep."""
+    return form.examples(dialogue, finished, everything)
 
 
 def last_turn_end(targets: Sequence[bool], length: int) -> int:

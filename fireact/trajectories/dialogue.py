@@ -12,12 +12,17 @@ from fireact.trajectories.records import Step, Trajectory
 _ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
 _COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
 STOP = "\nObservation:"
+THINK = ("<think>", "</think>")  # what stands around reasoning in a turn, however the model itself marks it
+_REASONING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
 NO_ACTION = "That turn held no action."  # how the loop answers one, before it says what to write
 
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local."""
+    """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local.
+
+    ``text`` may begin with what the model reasoned, in a think block; see ``split_reasoning``.
+    """
 
     text: str
     observation: str | None
@@ -35,16 +40,36 @@ class Dialogue:
 
 
 def parse_step(text: str) -> Step:
-    """The first action line of a model's turn, with everything before it as the thought.
+    """The first action line of a model's turn, with everything before it as the thought; reasoning holds no action.
 
     Raises:
         ParseError: there is no line ``Action: name[argument]``.
     """
-    match = _ACTION_LINE.search(text)
+    reasoning, spoken = split_reasoning(text)
+    match = None if spoken.lstrip().startswith(THINK[0]) else _ACTION_LINE.search(spoken)
     if match is None:
         raise ParseError("no line of the form Action: name[argument]")
-    thought = text[: match.start()].strip().removeprefix("Thought:").strip()
-    return Step(thought, match.group(1), match.group(2))
+    thought = spoken[: match.start()].strip().removeprefix("Thought:").strip()
+    return Step((reasoning_block(reasoning) + thought).strip(), match.group(1), match.group(2))
+
+
+def split_reasoning(text: str) -> tuple[str, str]:
+    """(reasoning, the rest) of a turn or a thought that begins with a whole think block; else ("", ``text``)."""
+    match = _REASONING.match(text)
+    return ("", text) if match is None else (match.group(1).strip(), text[match.end() :])
+
+
+def reasoned(text: str) -> tuple[str, str]:
+    """(reasoning, the rest) of what a model said, which may begin inside a think block, or end there: no rest then."""
+    before, end, after = text.partition(THINK[1])
+    if end:
+        return before.strip().removeprefix(THINK[0]).strip(), after
+    return (text.strip().removeprefix(THINK[0]).strip(), "") if text.lstrip().startswith(THINK[0]) else ("", text)
+
+
+def reasoning_block(reasoning: str) -> str:
+    """The text that ``split_reasoning`` reads back; empty for none."""
+    return f"{THINK[0]}\n{reasoning}\n{THINK[1]}\n\n" if reasoning else ""
 
 
 def cut_after_action(text: str) -> str | None:
@@ -68,8 +93,9 @@ def step_text(step: Step) -> str:
     """The model's turn that ``parse_step`` reads back as ``step``; a turn without action is its own text."""
     if not step.action:
         return step.thought
-    thought = f"Thought: {step.thought}\n" if step.thought else ""
-    return f"{thought}Action: {step.action}[{step.argument}]"
+    reasoning, spoken = split_reasoning(step.thought)
+    thought = f"Thought: {spoken}\n" if spoken else ""
+    return f"{reasoning_block(reasoning)}{thought}Action: {step.action}[{step.argument}]"
 
 
 def dialogue_of(trajectory: Trajectory) -> Dialogue:

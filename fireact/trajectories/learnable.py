@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from dataclasses import replace
 
 from fireact.errors import DataError, ParseError, quoted
-from fireact.trajectories.dialogue import NO_ACTION, STOP, parse_step, step_text
+from fireact.trajectories.dialogue import NO_ACTION, STOP, parse_step, split_reasoning, step_text
 from fireact.trajectories.records import FINISH, SEARCH, Ending, Step, Trajectory
 
 # Text that a reader takes for an action or a label and ``parse_step`` does not: numbered, decorated, as JSON … It would
@@ -72,7 +73,8 @@ def _check_step(step: Step, what: str) -> None:
     if step.action not in (SEARCH, FINISH, ""):
         raise DataError(f"{what} takes the action {quoted(step.action)}, which nothing here can carry out; expected "
                         f"{SEARCH} or {FINISH}")
-    said = step_text(step)
+    thought = split_reasoning(step.thought)[1].strip()  # reasoning holds no action
+    said = step_text(replace(step, thought=thought))
     if STOP in f"\n{said}":
         raise DataError(f"{what} says a line that begins with 'Observation:', where a turn is cut off; take it out")
     if not step.action:
@@ -83,7 +85,7 @@ def _check_step(step: Step, what: str) -> None:
         again = parse_step(said)
     except ParseError:
         raise DataError(f"{what} is not read back as an action; write it as 'Action: name[argument]'") from None
-    if (again.thought, again.action, again.argument) != (step.thought.strip(), step.action, step.argument):
+    if (again.thought, again.action, again.argument) != (thought, step.action, step.argument):
         raise DataError(f"{what} is read back as {again.action}[{quoted(again.argument)}], not as "
                         f"{step.action}[{quoted(step.argument)}]: the thought holds an action; take it out")
 
@@ -96,10 +98,11 @@ def _check_answer(answer: str, argument: str) -> None:
 
 def _check_meant(step: Step, what: str) -> None:
     """Refuse what would be learnt as prose though it is meant as an action, or as the label of one in another style."""
-    if line := meant_action(step.thought, step):
+    thought = split_reasoning(step.thought)[1]
+    if line := meant_action(thought, step):
         raise DataError(f"{what} holds {quoted(line)}, which is not read as an action; write 'Action: search[…]' or "
                         "'Action: finish[…]' on a line of its own at the turn's end, or leave the row out")
-    if line := _meant_label(step.thought):
+    if line := _meant_label(thought):
         raise DataError(f"{what} holds {quoted(line)}, a label in a thought; write 'Thought: …' before the thought, "
                         "and what was observed as the answer to the turn")
 

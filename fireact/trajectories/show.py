@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -19,7 +19,7 @@ from rich.text import Text
 
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.formats import text_format
-from fireact.formats.base import Segment, encode
+from fireact.formats.base import Segment
 from fireact.training.rows import RowMaker
 from fireact.trajectories.files import placed
 from fireact.trajectories.learnable import check
@@ -55,18 +55,18 @@ def show(options: argparse.Namespace, console: Console) -> None:
         DataError, ConfigError: the file, the tokenizer or the format is not usable; names a row that can't be learnt.
     """
     tokenizer = _tokenizer(options.backbone) if options.backbone else _NoTokenizer()
-    maker = RowMaker(text_format(options.format, tokenizer), tokenizer, options.loss_on)
+    maker = RowMaker(text_format(options.format, tokenizer), options.loss_on)
     counts: Counter[str] = Counter()
     for number, trajectory in enumerate(_learnable(options.file, counts)):
         if number >= options.n:
             continue
-        segments = maker.segments(trajectory)
+        everything = options.loss_on == "all"
         console.rule(Text(printable(_title(trajectory)).replace("\n", " ")))
-        console.print(painted(segments, options.loss_on == "all", console.color_system is not None), soft_wrap=True)
-        if options.backbone:
-            _, targets = encode(segments, tokenizer)
-            learnt = len(targets) if options.loss_on == "all" else sum(targets)
-            console.print(f"{len(targets)} tokens, {learnt} of them targets", style="dim")
+        for example in maker.examples(trajectory):
+            console.print(painted(example.segments, everything, console.color_system is not None), soft_wrap=True)
+            if options.backbone:
+                tokens, learnt = len(example.ids), len(example.ids) if everything else sum(example.targets)
+                console.print(f"{tokens} tokens, {learnt} of them targets", style="dim")
     if not counts["rows"]:
         raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
     console.print(", ".join(f"{name} {count}" for name, count in counts.items() if count), soft_wrap=True)
@@ -85,7 +85,7 @@ def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
             yield trajectory
 
 
-def painted(segments: list[Segment], everything: bool, colour: bool) -> Text:
+def painted(segments: Sequence[Segment], everything: bool, colour: bool) -> Text:
     """The segments as one text, targets green or in «»; ``everything`` makes all of them targets."""
     text = Text()
     for segment in segments:

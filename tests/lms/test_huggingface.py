@@ -13,7 +13,6 @@ from transformers import CONFIG_MAPPING, AutoModelForCausalLM
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import text_format
-from fireact.formats.base import encode
 from fireact.lms.base import Completion
 from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import after, attend
@@ -60,7 +59,7 @@ def widths(engine: Engine, monkeypatch) -> list[int]:
 def test_greedy_tokens_are_those_of_the_unbatched_loop(tiny, slots):
     model, tokenizer = load_for_acting(tiny, None), tiny.tokenizer()
     layout = text_format("react", tokenizer)
-    prompts = [encode(layout.segments(Dialogue(q, FEW_SHOT)), tokenizer)[0] for q in QUESTIONS]
+    prompts = [layout.prompt(Dialogue(q, FEW_SHOT)) for q in QUESTIONS]
     assert run_engine(Engine(model, slots), prompts, 12) == [greedy(model, prompt, 12) for prompt in prompts]
 
 
@@ -254,8 +253,9 @@ def base_model(tokenizer, tmp_path):
             vocab_size=len(base), hidden_size=128, num_hidden_layers=2, eos_token_id=base.pad_token_id,
             pad_token_id=base.pad_token_id, tie_word_embeddings=False, **sizes,
         ))  # fmt: skip
-        ids, targets = encode(text_format("chat", base).segments(dialogue), base)
-        places = [place for place, target in enumerate(targets) if target]
+        [example] = text_format("chat", base).examples(dialogue, finished=True)
+        ids = list(example.ids)
+        places = [place for place, target in enumerate(example.targets) if target]
         with torch.no_grad():
             hidden = model.get_decoder()(torch.tensor([ids])).last_hidden_state[0, [place - 1 for place in places]]
             said = F.one_hot(torch.tensor([ids[place] for place in places]), len(base)).float()
@@ -287,7 +287,7 @@ def test_a_turn_ends_where_the_template_ends_it_whatever_the_tokenizers_end_toke
     assert kept == (said if end == ENDS["a token"] else said[1:])  # the end of an action's line comes before "### End"
     assert all(tokenizer.decode(completion.ids) == completion.text + end.rstrip() for completion in kept)
     prompts = (Dialogue("Who?"), Dialogue("Who?", turns=(Turn(said[0].text, turns[0].observation, said[0].ids),)))
-    lengths = [len(encode(backbone.text_format(tokenizer).segments(d), tokenizer)[0]) for d in prompts]
+    lengths = [len(backbone.text_format(tokenizer).prompt(d)) for d in prompts]
     assert [completion.tokens_in for completion in said] == lengths
     assert [completion.tokens_out for completion in kept] == [len(completion.ids) for completion in kept]
 
@@ -372,7 +372,7 @@ def test_a_tuned_model_acts_through_the_engine_as_with_its_adapter_apart(tiny, q
     # LLM.int8() rounds activations too, so there only what is merged gives these very tokens
     apart, tokenizer = load_for_acting(tiny, str(tmp_path), merge=quantization == "int8"), tiny.tokenizer()
     plain, layout = load_for_acting(tiny, None), tiny.text_format(tokenizer)
-    prompts = [encode(layout.segments(Dialogue(question)), tokenizer)[0] for question in QUESTIONS]
+    prompts = [layout.prompt(Dialogue(question)) for question in QUESTIONS]
     said = asyncio.run(ask())
     for completion, prompt in zip(said, prompts, strict=True):
         text = tokenizer.decode(greedy(apart, prompt, completion.tokens_out))

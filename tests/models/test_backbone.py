@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 
 import bitsandbytes as bnb
@@ -11,8 +12,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from fireact.errors import ConfigError, ModelError
+from fireact.formats.segmentwise import SegmentFormat
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import load_for_acting, shared_model
+from fireact.models.weights import encoding_of, load_for_acting, shared_model
 
 IDS = torch.arange(5, 45).reshape(2, 20)
 
@@ -165,6 +167,27 @@ def test_a_damaged_adapter_is_one_sentence(tiny, tmp_path, file, damage):
         (tmp_path / file).write_bytes(damage(whole) if callable(damage) else damage)
     with pytest.raises(ModelError, match=r"(is damaged or not whole|can.t be read) \(.*\); copy or tune it again"):
         load_for_acting(tiny, str(tmp_path))
+
+
+def test_an_adapter_says_which_prompts_it_was_trained_on(tiny, tmp_path):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    facts = json.loads((tmp_path / "fireact.json").read_text())
+    assert (facts["encoding"], facts["thinking"], facts["template_args"]) == ("whole", "none", {})
+    assert encoding_of(str(tmp_path)) == encoding_of(None) == encoding_of(str(tmp_path / "none")) == "whole"
+    for other in ({"thinking": "keep"}, {"template_args": {"date": "2026-01-31"}}):
+        [(key, value)] = other.items()
+        with pytest.raises(ModelError, match=re.escape(f"trained with backbone.{key}={facts[key]}, not {value}; set")):
+            load_for_acting(dataclasses.replace(tiny, **other), str(tmp_path))
+
+
+def test_an_adapter_of_before_acts_on_the_stretches_it_was_trained_on(tiny, tmp_path):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    facts = json.loads((tmp_path / "fireact.json").read_text())
+    before = {key: facts[key] for key in ("backbone", "hub", "format", "kind", "quantization")}
+    (tmp_path / "fireact.json").write_text(json.dumps(before))
+    load_for_acting(dataclasses.replace(tiny, thinking="keep"), str(tmp_path))
+    assert encoding_of(str(tmp_path)) == "segments"
+    assert isinstance(tiny.text_format(tiny.tokenizer(), encoding_of(str(tmp_path))), SegmentFormat)
 
 
 def test_an_adapter_that_changes_nothing_says_so(tiny, tmp_path, caplog):

@@ -26,6 +26,8 @@ def as_first_written(config: dict[str, Any]) -> dict[str, Any]:
         config["data"].pop(key, None)
     config["size"].pop("at_most", None)
     config["data"]["right_only"] = True
+    for key in ("thinking", "template_args"):
+        del config["backbone"][key]
     return config
 
 

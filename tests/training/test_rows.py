@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -9,10 +10,10 @@ import pytest
 
 from fireact.errors import ConfigError, DataError
 from fireact.formats import text_format
-from fireact.formats.base import encode
 from fireact.training.rows import Row, RowMaker
 from fireact.trajectories.dialogue import dialogue_of
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from tests.conftest import CHATML
 
 STEPS = (
     Step("I need X.", "search", "X", "X is a book by Y."),
@@ -24,7 +25,7 @@ TRAJECTORY = Trajectory(
 
 
 def maker(tokenizer: Any, name: str = "alpaca", **options: Any) -> RowMaker:
-    return RowMaker(text_format(name, tokenizer), tokenizer, **options)
+    return RowMaker(text_format(name, tokenizer), **options)
 
 
 def target_texts(row: Row, tokenizer: Any) -> list[str]:
@@ -57,9 +58,7 @@ def test_a_row_starts_with_what_an_acting_model_sees(tokenizer: Any) -> None:
         (row,), _ = maker(tokenizer, name).rows([TRAJECTORY])
         dialogue = dialogue_of(TRAJECTORY)
         for turns in range(2):
-            prompt, _ = encode(
-                text_format(name, tokenizer).segments(replace(dialogue, turns=dialogue.turns[:turns])), tokenizer
-            )
+            prompt = text_format(name, tokenizer).prompt(replace(dialogue, turns=dialogue.turns[:turns]))
             assert row.ids[: len(prompt)].tolist() == prompt and row.targets[len(prompt)]
 
 
@@ -122,3 +121,31 @@ def test_unknown_options(tokenizer: Any) -> None:
         maker(tokenizer, loss_on="some")
     with pytest.raises(ConfigError, match="too_long=cut is unknown"):
         maker(tokenizer, too_long="cut")
+
+
+def test_a_template_that_changes_what_was_said_makes_each_turn_a_row(tokenizer: Any) -> None:
+    tokenizer = copy.deepcopy(tokenizer)
+    tokenizer.chat_template = CHATML.replace("m['content'] }}", "m['content'] }}{% if loop.last %}!{% endif %}")
+    rows, fit = maker(tokenizer, "chat").rows([TRAJECTORY])
+    layout, dialogue = text_format("chat", tokenizer), dialogue_of(TRAJECTORY)
+    assert [row.question for row in rows] == ["q1", "q1"] and fit.by_turn == 2
+    for number, row in enumerate(rows):
+        prompt = layout.prompt(replace(dialogue, turns=dialogue.turns[:number]))
+        assert row.ids[: len(prompt)].tolist() == prompt
+        assert row.targets.tolist() == [False] * len(prompt) + [True] * (len(row) - len(prompt))
+
+    limit = len(rows[0])
+    [first], fit = maker(tokenizer, "chat", max_length=limit, too_long="split").rows([TRAJECTORY])
+    assert first.ids.tolist() == rows[0].ids.tolist() and fit.split == ["q1"]
+    with pytest.raises(DataError, match=f"each of 1 trajectories exceeds max_length={limit}"):
+        maker(tokenizer, "chat", max_length=limit).rows([TRAJECTORY])
+
+
+def test_reasoning_that_is_not_learnt_is_counted(tokenizer: Any) -> None:
+    thought = "<think>\nHm.\n</think>\n\nI need X."
+    reasoning = replace(TRAJECTORY, steps=(replace(STEPS[0], thought=thought), STEPS[1]))
+    [row], fit = maker(tokenizer).rows([reasoning])
+    [plain], none = maker(tokenizer).rows([TRAJECTORY])
+    assert (fit.reasoning, none.reasoning) == (1, 0) and row.ids.tolist() == plain.ids.tolist()
+    [kept], fit = RowMaker(text_format("alpaca", tokenizer, "keep")).rows([reasoning])
+    assert fit.reasoning == 0 and "<think>\nHm.\n</think>\n\nThought: I need X." in tokenizer.decode(kept.ids.tolist())

@@ -17,7 +17,7 @@ from annotated_types import Interval
 
 from fireact.errors import ModelError
 from fireact.formats import text_format
-from fireact.formats.base import TextFormat, encode
+from fireact.formats.base import TextFormat
 from fireact.lms.base import Completion
 from fireact.models.backbone import Backbone
 from fireact.ranges import Count, NonNegative, Positive, Seed
@@ -58,11 +58,11 @@ class HuggingFace:
         cache_gib: Positive | None = None,
     ) -> None:
         from fireact.lms.huggingface.choice import actor_of
-        from fireact.models.weights import load_for_acting
+        from fireact.models.weights import encoding_of, load_for_acting
 
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()
-        self._tuned = backbone.text_format(self._tokenizer)
+        self._tuned = backbone.text_format(self._tokenizer, encoding_of(adapter))
         self._prompted = text_format("react", self._tokenizer)
         model = load_for_acting(backbone, adapter)
         self._end_ids = _end_ids(model, self._tokenizer, (self._tuned, self._prompted))
@@ -80,12 +80,13 @@ class HuggingFace:
         from fireact.lms.huggingface.request import Request
 
         layout = self._prompted if dialogue.few_shot else self._tuned
-        prompt, _ = encode(layout.segments(dialogue), self._tokenizer)
+        prompt = layout.prompt(dialogue)
         if len(prompt) + self._max_new_tokens > self._max_context:
             raise ModelError(f"a prompt of {len(prompt)} tokens leaves no room for {self._max_new_tokens} more within "
                              f"lm.max_context={self._max_context}; raise it or ask for fewer rounds")
+        stop = partial(self._stops, layout, dialogue.opening)
         request = Request(
-            prompt, partial(self._stops, layout), self._max_new_tokens, self._temperature, self._generator(prompt),
+            prompt, stop, self._max_new_tokens, self._temperature, self._generator(prompt),
             shared=self._beginning(layout, dialogue.few_shot, prompt),
         )
         await self._generate(request)
@@ -127,25 +128,26 @@ class HuggingFace:
     def _beginning(self, layout: TextFormat, few_shot: str, prompt: list[int]) -> int:
         """How many first tokens the prompt shares with every other of its few-shot text."""
         if few_shot not in self._beginnings:
-            ids, _ = encode(layout.segments(Dialogue("", few_shot)), self._tokenizer)
-            self._beginnings[few_shot] = ids[:-_OPEN]
+            self._beginnings[few_shot] = layout.prompt(Dialogue("", few_shot))[:-_OPEN]
         ids = self._beginnings[few_shot]
         return len(ids) if prompt[: len(ids)] == ids else 0
 
-    def _stops(self, layout: TextFormat, generated: list[int]) -> bool:
+    def _stops(self, layout: TextFormat, opening: str, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:
             return True
-        return turn_is_over(self._tokenizer.decode(generated), layout.stop_texts)
+        _, spoken = layout.heard(self._tokenizer.decode(generated), opening)
+        return turn_is_over(spoken, layout.stop_texts)
 
     def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        said = cut_turn(text, layout.stop_texts).rstrip()
+        reasoning, spoken = layout.heard(text, opening)
+        said = cut_turn(spoken, layout.stop_texts).rstrip()
         said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
         closed = layout.closed(said, text, self._tokenizer.convert_ids_to_tokens(ids[-1]) if ended else "")
         kept = tuple(ids) if closed and not opening else None
-        return Completion(said, kept, len(request.prompt), len(ids))
+        return Completion(layout.kept(reasoning) + said, kept, len(request.prompt), len(ids))
 
     def _generator(self, prompt: list[int]) -> torch.Generator | None:
         import torch

@@ -27,7 +27,7 @@ from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
-from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn
+from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn, reasoned
 from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
 
@@ -169,7 +169,7 @@ class OpenAI:
         self._doubt(allowed, reply)
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
-        said = cut_turn(joined(reply.text, self._counts)).strip()
+        said = cut_turn(reasoned(joined(reply.text, self._counts))[1]).strip()
         return Completion(_after(opening, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:

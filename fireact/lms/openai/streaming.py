@@ -9,7 +9,7 @@ import httpx2  # what the openai client speaks HTTP with
 from openai import AsyncStream
 
 from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, TooLong, not_compatible, read_reply
-from fireact.trajectories.dialogue import turn_is_over
+from fireact.trajectories.dialogue import reasoned, turn_is_over
 
 _LONGEST = 16 * 2**20  # bytes; 32,000 tokens of a stream with its JSON are fewer
 
@@ -61,7 +61,7 @@ async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
         choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
         text, pieces = text + (api.piece(choice) or ""), pieces + _says(choice)
         ended = ended or choice.get("finish_reason") is not None
-        if not ended and turn_is_over(text):
+        if not ended and turn_is_over(reasoned(text)[1]):
             return Reply(text, usage, pieces, whole=False)
     if not ended:
         raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)

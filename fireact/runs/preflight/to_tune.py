@@ -60,7 +60,7 @@ def rows(cfg: Config) -> None:
     tokenizer = backbone.tokenizer()
     layout = backbone.text_format(tokenizer)
     if not mix.missing():
-        RowMaker(layout, tokenizer, cfg.loss_on, cfg.max_length, cfg.too_long).rows(mix.load())
+        RowMaker(layout, cfg.loss_on, cfg.max_length, cfg.too_long).rows(mix.load())
 
 
 def disk(cfg: Config) -> None:

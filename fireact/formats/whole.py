@@ -1,0 +1,132 @@
+"""Prompts encoded as a whole, for layouts of every kind."""
+
+from __future__ import annotations
+
+import functools
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+from fireact.formats.base import Example, Segment, Thinking, Tokenizer
+from fireact.trajectories.dialogue import Dialogue, reasoning_block
+
+
+@dataclass(frozen=True, eq=False)
+class WholeFormat(ABC):
+    """A ``TextFormat`` by the texts of its prompts and replies; ``prefix`` are ids that every text begins with."""
+
+    tokenizer: Tokenizer
+    thinking: Thinking
+    prefix: tuple[int, ...]
+
+    @property
+    def lead(self) -> str:
+        """What the model says before a turn without reasoning; part of the prompt where the turn's begin is forced."""
+        return ""
+
+    @abstractmethod
+    def context(self, dialogue: Dialogue) -> str:
+        """The text after which the model speaks next, the dialogue's opening not included."""
+
+    @abstractmethod
+    def reply(self, dialogue: Dialogue) -> str:
+        """The last turn of ``dialogue`` as the model says it, to the end of the turn."""
+
+    @abstractmethod
+    def ending(self) -> str:
+        """What the model says after the last turn of a finished dialogue."""
+
+    def prompt(self, dialogue: Dialogue) -> list[int]:
+        """See ``TextFormat``."""
+        before = replace(dialogue, opening="")
+        ids, plain = _prompt(self, before)
+        if dialogue.opening:
+            ids += self.next_ids(self.context(before), plain, self.lead + dialogue.opening)
+        return list(ids)
+
+    def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
+        """See ``TextFormat``."""
+        rows = [_Row()]
+        turns = dialogue.turns
+        for number in range(len(turns)):
+            context = self.context(replace(dialogue, turns=turns[:number]))
+            ids = self.encode(context)
+            if not rows[-1].goes_on(context, ids):
+                rows.append(_Row(context, ids))
+            reply = self.reply(replace(dialogue, turns=turns[: number + 1]))
+            rows[-1].say(reply, self.next_ids(context, ids, reply))
+        if everything and turns and turns[-1].observation is not None:
+            context = self.context(dialogue)
+            ids = self.encode(context)
+            if not rows[-1].goes_on(context, ids):
+                rows.append(_Row(context, ids))
+        if finished and (end := self.ending()):
+            rows[-1].say(end, self._ids(end))
+        return [row.example() for row in rows]
+
+    def kept(self, reasoning: str) -> str:
+        """See ``TextFormat``."""
+        return reasoning_block(reasoning) if self.thinking == "keep" else ""
+
+    def encode(self, text: str) -> tuple[int, ...]:
+        """The token ids of a prompt."""
+        return self.prefix + self._ids(text)
+
+    def next_ids(self, context: str, ids: tuple[int, ...], text: str) -> tuple[int, ...]:
+        """The token ids of ``text`` where it follows ``context``, whose own are ``ids``."""
+        both = self.encode(context + text)
+        if both[: len(ids)] == ids:
+            return both[len(ids) :]
+        # The tokenizer would merge across the seam, but a model that speaks next says tokens of its own. After a line
+        # break, SentencePiece adds no space of its own to them.
+        line, after = self._ids("\n"), self._ids("\n" + text)
+        return after[len(line) :] if after[: len(line)] == line else self._ids(text)
+
+    def _ids(self, text: str) -> tuple[int, ...]:
+        return tuple(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+class _Row:
+    """An example as it grows."""
+
+    def __init__(self, context: str = "", ids: tuple[int, ...] = ()) -> None:
+        self._text, self._ids, self._targets = context, ids, [False] * len(ids)
+        self._segments = [Segment(context)] if context else []
+
+    def goes_on(self, context: str, ids: tuple[int, ...]) -> bool:
+        """Take a next prompt in, if its ids begin with all that is here."""
+        if ids[: len(self._ids)] != self._ids or not context.startswith(self._text):
+            return False
+        self._add(context[len(self._text) :], ids[len(self._ids) :], target=False)
+        return True
+
+    def say(self, text: str, ids: tuple[int, ...]) -> None:
+        """Add what the model must say."""
+        self._add(text, ids, target=True)
+
+    def example(self) -> Example:
+        return Example(self._ids, tuple(self._targets), tuple(self._segments))
+
+    def _add(self, text: str, ids: tuple[int, ...], target: bool) -> None:
+        self._text += text
+        self._ids += ids
+        self._targets += [target] * len(ids)
+        self._segments += [Segment(text, target)] if text else []
+
+
+@functools.lru_cache(maxsize=1024)
+def _prompt(form: WholeFormat, dialogue: Dialogue) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """(the prompt's ids with generated turns as they were generated, the ids of its text).
+
+    The prompt of one turn less is mostly here already, since a dialogue asks for one after another.
+    """
+    plain = form.encode(form.context(dialogue))
+    if not dialogue.turns:
+        return plain, plain
+    before = replace(dialogue, turns=dialogue.turns[:-1])
+    ids, plain_before = _prompt(form, before)
+    said = form.next_ids(form.context(before), plain_before, form.reply(dialogue))
+    there = len(plain_before) + len(said)
+    if plain[:there] != plain_before + said:
+        return plain, plain
+    generated = dialogue.turns[-1].ids
+    return ids + (said if generated is None else generated) + plain[there:], plain
