@@ -15,7 +15,7 @@ from annotated_types import Interval
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import text_format
 from fireact.formats.base import TextFormat
-from fireact.ranges import Count, Text, Texts
+from fireact.ranges import Count, NoEffect, Text, Texts
 
 if TYPE_CHECKING:
     import torch
@@ -43,7 +43,7 @@ class Backbone:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
     embedded: bool = False
-    cache_dir: Text = ".cache"
+    cache_dir: NoEffect[Text] = ".cache"
     tokenizer_from: Text | None = None
 
     def folder(self) -> str:

@@ -9,8 +9,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-ABSENT = {"data.share_out": True}
-"""What the absence of a key means."""
+# What a class of a user's own need not mark as without effect, since it never had any there: by name, ...
+_ANYWHERE = {"at_most", "cache_dir", "contact", "limits"}
+# ... and as arguments of a language model.
+_OF_MODELS = {
+    "adapter", "api_key_env", "budget_usd", "cache_gib", "concurrency", "max_retries", "prices", "requests_per_minute",
+    "stream", "timeout_s", "tokens_per_minute",
+}  # fmt: skip
+
+
+def had_no_effect(key: str) -> bool:
+    """Whether a key of a class that marks nothing decided nothing when there was no mark."""
+    above, _, name = key.rpartition(".")
+    return name in _ANYWHERE or above == "lm" and name in _OF_MODELS
 
 
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -16,15 +16,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fireact.cli import Config, build, compose, resolved
-from fireact.cli.command import Sweep
+from fireact.cli import Config, Sweep, build, compose, resolved
 from fireact.errors import ConfigError, FireActError
 from fireact.models import device
 from fireact.models.device import CPU
 from fireact.models.hub import local_folder
 from fireact.models.shape import GIB, Shape, Tuning, acting_bytes, training_bytes
 from fireact.models.speed import Rate, rate
-from fireact.runs import preflight, sweep
+from fireact.runs import preflight
+from fireact.runs.evaluations import evaluations
+from fireact.runs.preflight.jobs import jobs
 from fireact.runs.run_folders import CONFIG, METRICS
 from fireact.trajectories.storage.download import WouldFetch, dry
 
@@ -52,7 +53,7 @@ def show(command: Sweep) -> int:
     if not console.is_terminal:
         console.width = _FILE_WIDTH
     with dry():
-        todo = sweep.jobs(command.cells, command.here, _acts(command))
+        todo = jobs(command.cells, command.here, _acts(command))
         found = list(preflight.problems(todo))
         for table in _tables(command.cells, _acts(command)):
             console.print(table)
@@ -163,7 +164,7 @@ def _acting_rows(cells: Sequence[Config]) -> Iterator[Sequence[str]]:
         if "then_act" not in cfg:
             asked[cfg.run_dir] = (cfg, 1)
             continue
-        for evaluation in sweep.evaluations(cfg):
+        for evaluation in evaluations(cfg):
             folder = str(evaluation.cell.run)
             asked[folder] = (evaluation.overrides, asked.get(folder, ((), 0))[1] + 1)
     for folder, (what, sharing) in asked.items():

@@ -275,7 +275,7 @@ def _is_declared(target: str, key: str) -> bool:
 
 def test_a_mistake_is_told_without_torch() -> None:
     code = (
-        "import sys\nfrom fireact import app, errors\n"
+        "import sys\nfrom fireact import cli, errors\n"
         "for script, line in [('train', 'optim.lr=nan'), ('evaluate', 'lm.concurrency=0'), ('train', 'adapter.r=0')]:\n"
         "    try: cli.compose(script, [line])\n"
         "    except errors.ConfigError as error: print(error)\n"
