@@ -13,7 +13,7 @@ from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryV
 from fireact.cli import fitting
 from fireact.cli.declared import UNKNOWN, Declared, declared, declared_by
 from fireact.cli.keys import keys, no_option, top
-from fireact.cli.schema import SCRIPTS, SECTIONS, Group, Trainer
+from fireact.cli.schema import SCRIPTS, Group, Trainer
 from fireact.cli.values import fault
 from fireact.errors import ConfigError
 from fireact.ranges import Text
@@ -36,7 +36,7 @@ def build(node: Any, **arguments: Any) -> Any:
 def check(config_name: str, cfg: DictConfig) -> None:
     """Refuse a value that is not what its key's declaration says, and values that do not fit together.
 
-    Keys are declared by the class that the ``_target_`` beside them names, in its annotations, so a class of the user's
+    Keys are declared by the class that their node's ``_target_`` names, in its annotations, so a class of the user's
     own is checked too; those that belong to no class, in ``fireact.cli.schema``.
 
     Raises:
@@ -72,10 +72,11 @@ def check_added(config_name: str, cfg: DictConfig, overrides: Sequence[str]) -> 
     """
     if config_name not in SCRIPTS:
         return
-    known = top(config_name)
+    known, its = top(config_name), declared_by(SCRIPTS[config_name])
     for key in (added[1] for added in map(_ADDED.match, overrides) if added):
         inner, _, name = key.rpartition(".")
-        is_read = name in declared_by(SECTIONS[inner]).hints if inner in SECTIONS else key.split(".")[0] in known
+        section = its.section(inner) if "_target_" not in cfg.get(inner, ()) else None
+        is_read = name in declared_by(section).hints if section else key.split(".")[0] in known
         if not is_read and f"${{{key}" not in OmegaConf.to_yaml(cfg):
             raise ConfigError(f"+{key} is read by nothing, for {key}{no_option(key, [*known, *keys(cfg)])}")
 

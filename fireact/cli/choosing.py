@@ -1,4 +1,4 @@
-"""``auto`` in a composed configuration: settled before anything names, hashes or builds with it."""
+"""``auto`` in a composed configuration: replaced before anything names, hashes or builds with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fireact.models.hub import local_folder
 from fireact.models.shape import Shape
 
 
-def settle(cfg: DictConfig) -> None:
+def choose(cfg: DictConfig) -> None:
     """Put a value in the place of every ``auto``: what its run folder was begun with, else what suits this machine.
 
     Raises:

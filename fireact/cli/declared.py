@@ -56,7 +56,7 @@ def declared(target: str, at_any_cost: bool = False) -> Declared:
         return UNKNOWN
     try:
         return declared_by(pkgutil.resolve_name(target))
-    except (ImportError, AttributeError, NameError, TypeError, ValueError):  # what is amiss, instantiating says better
+    except (ImportError, AttributeError, NameError, TypeError, ValueError):  # instantiating says better what is wrong
         return UNKNOWN
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +22,8 @@ def text(config_name: str, composed: Any) -> str:
     """The help of a script whose configuration, Hydra's own part included, was ``composed``."""
     part, choices = composed.hydra.help, composed.hydra.runtime.choices
     files = [keys.CONF / f"{name}.yaml" for name in ("common", config_name)]
-    files += [keys.CONF / group / f"{option}.yaml" for group, option in choices.items() if option and _is_ours(group)]
+    chosen = [(group, option) for group, option in choices.items() if option and group in keys.groups()]
+    files += [keys.CONF / group / f"{option}.yaml" for group, option in chosen]
     comments = {key: said for file in files for key, said in _comments(file)}
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     return Template(part.template).safe_substitute(
@@ -30,20 +32,12 @@ def text(config_name: str, composed: Any) -> str:
     )
 
 
-def _is_ours(group: str) -> bool:
-    return not group.startswith("hydra/") and (keys.CONF / group).is_dir()
-
-
 def _groups(choices: Container[str], act: Container[str]) -> Iterator[str]:
     for group in (group for group in keys.groups() if group in choices):
-        yield f"{group}: {', '.join(_options(group))}"
+        yield f"{group}: {', '.join(keys.options(group))}"
     for key, group in _ACT.items():
         if key in act:
-            yield f"act.{key} (a list): {', '.join(_options(group))}"
-
-
-def _options(group: str) -> list[str]:
-    return sorted(path.stem for path in (keys.CONF / group).glob("*.yaml"))
+            yield f"act.{key} (a list): {', '.join(keys.options(group))}"
 
 
 def _keys(lines: Sequence[str]) -> Iterator[tuple[str, str]]:
@@ -64,20 +58,13 @@ def _comments(file: Path) -> Iterator[tuple[str, str]]:
     lines = file.read_text(encoding="utf-8").splitlines()
     is_global = lines[0] == "# @package _global_"
     group = "" if file.parent == keys.CONF else file.parent.name
-    head = [line[2:] for line in _head(lines[is_global:])]
+    head = [line[2:] for line in itertools.takewhile(lambda line: line.startswith("# "), lines[is_global:])]
     if group and head:
         yield group, " ".join(head)
     prefix = "" if is_global or not group else f"{group}."
     for key, line in _keys(lines):
         if key and (said := _COMMENT.search(line)):
             yield prefix + key, said["text"]
-
-
-def _head(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith("# "):
-            return
-        yield line
 
 
 def _commented(config: str, comments: Mapping[str, str]) -> Iterator[str]:

@@ -32,6 +32,11 @@ def groups() -> list[str]:
     return sorted(folder.name for folder in CONF.iterdir() if folder.is_dir() and folder.name != "hydra")
 
 
+def options(group: str) -> list[str]:
+    """The options of a group."""
+    return sorted(path.stem for path in (CONF / group).glob("*.yaml"))
+
+
 def no_option(key: str, known: Iterable[str]) -> str:
     """The rest of a sentence that begins with ``key``, which is not among the ``known``."""
     known = sorted({*known} - {key})

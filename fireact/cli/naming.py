@@ -12,7 +12,7 @@ from omegaconf import DictConfig, OmegaConf
 from fireact.cli.declared import declared_by
 from fireact.cli.schema import SCRIPTS
 
-# Overrides that choose where a run happens, how it is watched and what it does besides: names leave them out.
+# Overrides that choose where a run happens, how it is watched and what else it does: names leave them out.
 _MARKS = [item for script in SCRIPTS.values() for item in declared_by(script).marks.items()]
 UNNAMED = {"hydra", *(name for name, mark in _MARKS if not mark.named)}
 _LONGEST_NAME = 160

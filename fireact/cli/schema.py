@@ -1,6 +1,6 @@
 """The keys that no class declares, those that the scripts themselves read: types, ranges, and what shapes no result.
 
-A key with a ``_target_`` beside it is declared by that class (see ``fireact.cli.declared``).
+A key of a node with a ``_target_`` is declared by that class (see ``fireact.cli.declared``).
 """
 
 from __future__ import annotations
@@ -144,5 +144,4 @@ class Generate(Acting):
     export: Sequence[Literal["alpaca", "chat"]]
 
 
-SECTIONS: Mapping[str, type[Any]] = {"act": Act, "journal": Journal, "scored": Scored, "size": Size}
 SCRIPTS: Mapping[str, type[Common]] = {"train": Train, "evaluate": Acting, "generate": Generate}

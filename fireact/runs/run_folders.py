@@ -102,7 +102,7 @@ def is_first_rank() -> bool:
 
 
 def link_to_equal(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Make a new ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
+    """Make a new ``folder`` a link to a finished run next to it that came from the same configuration, if any did.
 
     Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once. A
     folder that holds nothing but our marker and logs is new.

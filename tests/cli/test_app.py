@@ -99,7 +99,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ("-m experiment=misspelt seed=1,2", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
                                             "did you mean optim.steps?"),
         ("runs_dir=conf/job.yaml", "cannot use conf/job.yaml/job/small-seed0 (Not a directory); "
-                                   "free or mend that place, or choose another with runs_dir=DIR"),
+                                   "free or fix that place, or choose another with runs_dir=DIR"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_command_is_one_sentence(command: Command, arguments: str, sentence: str) -> None:
@@ -202,7 +202,7 @@ def test_a_full_disk_is_named_but_a_bug_keeps_its_trace(command: Command, monkey
     def full(cfg: DictConfig) -> None:
         raise OSError(28, "No space left on device")
 
-    sentence = "cannot use the run folder (No space left on device); free or mend that place, or choose another with"
+    sentence = "cannot use the run folder (No space left on device); free or fix that place, or choose another with"
     assert command(script=full).err == f"{sentence} runs_dir=DIR\n"
 
     def bug(cfg: DictConfig) -> None:

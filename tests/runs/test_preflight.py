@@ -115,7 +115,7 @@ def test_a_server_that_does_not_answer_is_named(said, monkeypatch):
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         lm = ["lm=openai", "lm.model=m", f"lm.base_url={url}"]
-        refused = f"no server answers at lm.base_url={url} (Connection refused); start it, or mend the address or the"
+        refused = f"no server answers at lm.base_url={url} (Connection refused); start it, or check the address and the"
         assert said("evaluate", *lm) == [f"{refused} network"]
         taken.listen()
         assert said("evaluate", *lm) == []

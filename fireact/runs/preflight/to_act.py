@@ -156,4 +156,5 @@ def _connect(url: str, key: str, error: type[ModelError] | type[ToolError]) -> N
         socket.create_connection((parts.hostname, port), _PATIENCE_S).close()
     except OSError as reason:
         why = reason.strerror or reason
-        raise error(f"no server answers at {key}={url} ({why}); start it, or mend the address or the network") from None
+        fix = "start it, or check the address and the network"
+        raise error(f"no server answers at {key}={url} ({why}); {fix}") from None
