@@ -37,8 +37,8 @@ class Declared:
         """The arguments without a default."""
         return frozenset(self.hints.keys() - self.defaults.keys())
 
-    def section(self, name: str) -> type[Any] | None:
-        """The dataclass of the schema that declares what is below ``name``, if one does."""
+    def section(self, name: str) -> Any:
+        """The dataclass of the schema that declares what is below ``name``; None where none does."""
         hint = self.hints.get(name)
         return hint if isinstance(hint, type) and dataclasses.is_dataclass(hint) else None
 
@@ -66,13 +66,15 @@ def declared_by(found: Any) -> Declared:
     is_ours = found.__module__.startswith("fireact.")
     if inspect.isclass(found):
         return _of_calls([vars(base)["__init__"] for base in found.__mro__[:-1] if "__init__" in vars(base)], is_ours)
-    own, made = _of_calls([found], is_ours), typing.get_type_hints(found).get("return")
-    if not own.is_open or not inspect.isclass(made):
+    own, hints = _of_calls([found], is_ours), typing.get_type_hints(found)
+    if not own.is_open or not inspect.isclass(hints.get("return")):
         return own
-    its = declared_by(made)  # of which the function may give some by itself
+    its = declared_by(hints["return"])  # of which the function may give some by itself
     defaults = {name: its.defaults.get(name, inspect.Parameter.empty) for name in its.hints}
-    hints, marks = {**its.hints, **own.hints}, {**its.marks, **own.marks}
-    return Declared(hints, marks, {**defaults, **own.defaults}, its.is_open, is_ours and its.is_ours)
+    return Declared(
+        {**its.hints, **own.hints}, {**its.marks, **own.marks}, {**defaults, **own.defaults}, its.is_open,
+        is_ours and its.is_ours,
+    )  # fmt: skip
 
 
 def _of_calls(calls: Sequence[Callable[..., Any]], is_ours: bool) -> Declared:

@@ -23,16 +23,12 @@ DEFAULTS = "defaults"
 
 def result_keys(config: Mapping[str, Any]) -> dict[str, Any]:
     """The leaves of a configuration, by dotted key, that decide what comes out."""
-    return {
-        key: moved.first_name(leaf) if key.endswith("_target_") else leaf
-        for key, leaf, is_default in _leaves(config)
-        if not is_default
-    }
+    return _leaves(config)[0]
 
 
 def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
     """The declared defaults of the keys that a configuration leaves out and that decide what comes out, as leaves."""
-    return {key: leaf for key, leaf, is_default in _leaves(config) if is_default}
+    return _leaves(config)[1]
 
 
 def config_hash(shaped: Mapping[str, Any]) -> str:
@@ -46,41 +42,39 @@ def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
     ``saved`` was written with its ``defaults`` of then, or, by an older version, without. What it left to a default and
     neither ``config`` nor any class says today is no difference.
     """
-    recorded = saved.get(DEFAULTS) or {}
-    saved = {key: value for key, value in saved.items() if key != DEFAULTS}
-    then = {**defaults(saved), **recorded, **(said := result_keys(saved))}
-    now = {**defaults(config), **result_keys(config)}
+    said, left_out = _leaves({key: value for key, value in saved.items() if key != DEFAULTS})
+    then = {**left_out, **(saved.get(DEFAULTS) or {}), **said}
+    said_now, left_out_now = _leaves(config)
+    now = {**left_out_now, **said_now}
     for key in sorted({*then, *now}, key=lambda key: (key not in then or key not in now, key)):
-        if key not in now and key not in said:
-            continue
         theirs, ours = then.get(key, "absent"), now.get(key, "absent")
-        if theirs != ours:
+        if theirs != ours and (key in now or key in said):
             yield key, theirs, ours
 
 
-def _leaves(config: Mapping[str, Any]) -> Iterator[tuple[str, Any, bool]]:
-    return _below(editions.without_effect(config), "", Generate if "lm" in config else Train)
+def _leaves(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a configuration says, and what it leaves to a default, of all that shapes results."""
+    said, left_out = dict[str, Any](), dict[str, Any]()
+    _collect(editions.without_effect(config), "", Generate if "lm" in config else Train, said, left_out)
+    return {k: moved.first_name(v) if k.endswith("_target_") else v for k, v in said.items()}, left_out
 
 
-def _below(value: Any, key: str, section: type[Any] | None = None) -> Iterator[tuple[str, Any, bool]]:
-    """(key, leaf, whether it is a default) of all below ``key`` that shapes results."""
+def _collect(value: Any, key: str, section: Any, said: dict[str, Any], left_out: dict[str, Any]) -> None:
     if not isinstance(value, Mapping | list | tuple) or not value:
-        yield key, value, False
+        said[key] = value
         return
-    its = _declaration(value, section)
-    for name, part in value.items() if isinstance(value, Mapping) else enumerate(value):
-        place = f"{key}.{name}" if key else str(name)
-        if not _has_no_effect(its, place):
-            yield from _below(part, place, its.section(str(name)))
+    its, prefix = _declaration(value, section), f"{key}." if key else ""
+    for name, below in value.items() if isinstance(value, Mapping) else enumerate(value):
+        if not _has_no_effect(its, f"{prefix}{name}"):
+            _collect(below, f"{prefix}{name}", its.section(str(name)), said, left_out)
     for name in its.defaults.keys() - value if isinstance(value, Mapping) else ():
-        place = f"{key}.{name}" if key else name
         with suppress(TypeError, ValueError):  # what no configuration can say
             default = json.loads(json.dumps(its.defaults[name]))
-            if not _has_no_effect(its, place):
-                yield from ((inner, leaf, True) for inner, leaf, _ in _below(default, place))
+            if not _has_no_effect(its, f"{prefix}{name}"):
+                _collect(default, f"{prefix}{name}", None, left_out, left_out)
 
 
-def _declaration(value: Any, section: type[Any] | None) -> Declared:
+def _declaration(value: Any, section: Any) -> Declared:
     target = value.get("_target_") if isinstance(value, Mapping) else None
     if isinstance(target, str) and (its := declared(target)) is not UNKNOWN:
         return its
