@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from fireact import cli
 from fireact.runs import dashboard, sweep, tune
-from fireact.runs.evaluate import act
+from fireact.runs.evaluate import evaluate_cell
 from fireact.runs.evaluations import next_step, unfinished
 from fireact.runs.preflight.jobs import check
 from fireact.runs.run_folders import State, is_first_rank
@@ -26,7 +26,7 @@ def main(cfg: cli.Config) -> float:
     if cfg.adapter.name == "none":  # the untuned backbone has only to act
         logger = cli.build(cfg.get("logger")) if unfinished(cfg) else None
         with dashboard.opened(logger, cli.resolved(cfg), "train") as board:
-            return act(cfg, board)
+            return evaluate_cell(cfg, board)
     with tune.opened(cfg) as run:
         done = run.state is State.FINISHED
         # What is finished is not shown again: a dashboard would gain a run that says nothing.
@@ -40,7 +40,7 @@ def main(cfg: cli.Config) -> float:
                 print("train loss {train_loss:.3f} after {steps} optimizer steps, {tokens_per_s:.0f} tokens/s".format(
                     **run.metrics))
             if cfg.then_act:
-                return act(cfg, board)
+                return evaluate_cell(cfg, board)
     print(f"let it act: {next_step(cfg)}")
     loss = run.metrics["val_loss"]
     return float(run.metrics["train_loss"] if loss is None else loss)

@@ -91,7 +91,7 @@ def _used(cfg: DictConfig) -> Iterator[str]:
     return iter(sorted((str(name) for name in cfg if name not in idle), key=lambda name: name == "optim"))
 
 
-def _check_section(section: DictConfig, declaration: type[Any]) -> None:
+def _check_section(section: DictConfig, declaration: Any) -> None:
     its = declared_by(declaration)
     for name, hint in its.hints.items():
         if name not in section:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -28,7 +28,10 @@ def text(config_name: str, composed: Any) -> str:
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     return Template(part.template).safe_substitute(
         APP_CONFIG_GROUPS="".join(f"{line}\n" for line in _groups(choices, own.get("act") or {})),
-        CONFIG="".join(f"{line}\n" for line in _commented(OmegaConf.to_yaml(own), comments)),
+        CONFIG="".join(
+            f"{line}  # {comments[key]}\n" if key in comments else f"{line}\n"
+            for key, line in _keys(OmegaConf.to_yaml(own).splitlines())
+        ),
     )
 
 
@@ -65,8 +68,3 @@ def _comments(file: Path) -> Iterator[tuple[str, str]]:
     for key, line in _keys(lines):
         if key and (said := _COMMENT.search(line)):
             yield prefix + key, said["text"]
-
-
-def _commented(config: str, comments: Mapping[str, str]) -> Iterator[str]:
-    for key, line in _keys(config.splitlines()):
-        yield f"{line}  # {comments[key]}" if key in comments else line

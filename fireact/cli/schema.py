@@ -144,4 +144,4 @@ class Generate(Acting):
     export: Sequence[Literal["alpaca", "chat"]]
 
 
-SCRIPTS: Mapping[str, type[Common]] = {"train": Train, "evaluate": Acting, "generate": Generate}
+SCRIPTS: Mapping[str, Any] = {"train": Train, "evaluate": Acting, "generate": Generate}

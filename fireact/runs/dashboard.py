@@ -18,6 +18,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from fireact.errors import ConfigError
 from fireact.ranges import Text
+from fireact.runs.redaction import without_secrets
 from fireact.runs.run_folders import is_first_rank
 from fireact.trajectories.dialogue import step_text
 from fireact.trajectories.records import Trajectory
@@ -25,8 +26,6 @@ from fireact.trajectories.storage.writing import digest
 
 log = logging.getLogger(__name__)
 COLUMNS = ("question", "gold", "answer", "right", "ending", "rounds", "method", "task", "search", "trajectory")
-_SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 
 
 class Table(Protocol):
@@ -65,8 +64,15 @@ class Dashboard(Protocol):
         """End the run and wait until everything is kept."""
 
 
-class Silent(Dashboard):
+class Silent:
     """No dashboard."""
+
+    def open(self, config: Mapping[str, Any], job: str) -> None: ...
+    def log(self, metrics: Mapping[str, float], step: int) -> None: ...
+    def tuned(self, metrics: Mapping[str, Any], adapter: Path) -> None: ...
+    def evaluated(self, metrics: Mapping[str, Any], trajectories: Iterable[Trajectory], name: str = "") -> None: ...
+    def table(self, table: Table) -> None: ...
+    def close(self, failed: bool = False) -> None: ...
 
 
 @contextmanager
@@ -196,23 +202,6 @@ def row(trajectory: Trajectory) -> list[str | bool | int]:
         question.prompt(), question.answer, trajectory.answer, trajectory.score.correct, trajectory.ending.value,
         trajectory.rounds, trajectory.method, question.task, trajectory.provenance.get("search", ""), "\n".join(turns),
     ]  # fmt: skip
-
-
-def without_secrets(config: Any) -> Any:
-    """``config`` with ``$NAME`` for what the environment keeps under the name of a key, token, secret or password.
-
-    Passwords inside addresses go too.
-    """
-    if isinstance(config, Mapping):
-        return {key: without_secrets(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [without_secrets(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET.search(name):
-            config = config.replace(value, f"${name}")
-    return re.sub(r"://[^/@\s]+@", "://", config)
 
 
 def _wandb() -> Any:

@@ -44,7 +44,7 @@ def evaluate(cfg: Config) -> dict[str, Any]:
     return metrics
 
 
-def act(cfg: Config, dashboard: Dashboard) -> float:
+def evaluate_cell(cfg: Config, dashboard: Dashboard) -> float:
     """Run the evaluations of a composed ``train.py`` configuration whose tuning, if it has one, is finished.
 
     Those after a failed one still run.

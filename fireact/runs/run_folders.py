@@ -115,7 +115,8 @@ def link_to_equal(folder: str | Path, config: Mapping[str, Any]) -> None:
     if folder.is_symlink() or folder.exists() and any(_is_work(path) for path in folder.iterdir()):
         return
     for other in (metrics.parent for metrics in sorted(folder.parent.glob(f"*/{METRICS}"))):
-        if not other.is_symlink() and folders.is_ours(other) and _is_of(other, config):
+        saved = None if other.is_symlink() or not folders.is_ours(other) else _saved(other)
+        if saved is not None and not any(differences(saved, config)):
             print(f"{folder} is the same run as {other}", flush=True)
             with writing(folder):
                 if _make_way(folder):
@@ -145,11 +146,6 @@ def _make_way(folder: Path) -> bool:
             folders.claim(folder)
             return False
     return True
-
-
-def _is_of(folder: Path, config: Mapping[str, Any]) -> bool:
-    saved = _saved(folder)
-    return saved is not None and not any(differences(saved, config))
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import yaml
 from fireact.errors import StorageError
 from fireact.runs import run_folders
 from fireact.runs.run_folders import State
+from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.writing import append_line, repair_lines, write_json
 
 CONFIG = {
@@ -28,6 +31,27 @@ def _begun(folder: Path) -> run_folders.Run:
     run = run_folders.open(folder, CONFIG)
     append_line(folder / "predictions.jsonl", {})
     return run
+
+
+def test_another_process_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders.claim(tmp_path)
+    hold = (  # as an older version does, with which a newer one may share a folder
+        "import fcntl, sys\nfile = open(sys.argv[1], 'a')\nfcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print('held', flush=True)\nsys.stdin.read()"
+    )
+    command, said = [sys.executable, "-c", hold, str(tmp_path / ".lock")], list[str]()
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdin and other.stdout and other.stdout.readline() == "held\n"
+        stdin = other.stdin
+
+        def let_go(line: str, **_: object) -> None:
+            said.append(line)
+            stdin.close()
+
+        monkeypatch.setattr("builtins.print", let_go)
+        with run_folders.locked(tmp_path):
+            assert said == [f"waiting for another process that works in {tmp_path}"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".fireact-run.json", ".lock"]
 
 
 def test_a_folder_is_new_then_resuming_then_finished(tmp_path: Path) -> None:
