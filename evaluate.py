@@ -7,14 +7,15 @@ python evaluate.py method=fireact tuned=RUN/adapter   the tuned one, without
 from __future__ import annotations
 
 from fireact import cli
-from fireact.runs import planning, sweep
+from fireact.runs import sweep
+from fireact.runs.evaluate import evaluate
 
 
-@cli.main("evaluate", sweep.table_of(sweep.acted), planning.show)
-def evaluate(cfg: cli.Config) -> float:
+@cli.main("evaluate", sweep.Evaluating())
+def main(cfg: cli.Config) -> float:
     """Act, score and write; returns the task's own score, a fraction: exact match, or accuracy where that is it."""
-    return float(sweep.evaluate(cfg)["accuracy"])
+    return float(evaluate(cfg)["accuracy"])
 
 
 if __name__ == "__main__":
-    evaluate()
+    main()

@@ -7,17 +7,15 @@ python generate.py method=react,cot,reflexion -m       one run folder per method
 from __future__ import annotations
 
 from fireact import cli
-from fireact.runs import planning, sweep
+from fireact.runs import sweep
+from fireact.runs.collect import collect
 
 
-@cli.main("generate", sweep.checked_only, planning.show)
-def generate(cfg: cli.Config) -> float:
+@cli.main("generate", sweep.Collecting())
+def main(cfg: cli.Config) -> float:
     """Act, select and write; returns the number of trajectories kept."""
-    from fireact.runs import acting
-
-    sweep.check(cfg)
-    return float(acting.collect(cfg))
+    return float(collect(cfg))
 
 
 if __name__ == "__main__":
-    generate()
+    main()

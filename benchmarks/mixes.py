@@ -13,7 +13,7 @@ from collections import Counter
 
 from fireact.cli import build, compose
 from fireact.errors import FireActError
-from fireact.runs.acting import collect
+from fireact.runs.collect import collect
 
 METHODS = "react,reflexion,react_cot,react_reflexion,react_cot_reflexion"
 AXES = {"data": "hotpotqa,mixed", "method": METHODS, "size": "all"}

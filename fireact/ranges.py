@@ -1,4 +1,4 @@
-"""Ranges that declarations share: what a value of the configuration may be, said once, where its key is declared.
+"""What declarations share: the range of a key's value, and whether it shapes results, said where the key is declared.
 
 The annotations of a class's parameters are read by ``fireact.cli`` before anything runs; so are those of a class that
 is not ours, where these names may be used too. Not one of them lets NaN or an infinity through.
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, TypeVar
 
 from annotated_types import Interval, MinLen
 
@@ -25,3 +26,21 @@ Retries = Annotated[int, Interval(ge=0, le=1000)]
 Seed = Annotated[int, Interval(ge=0, le=2**32 - 1)]  # NumPy takes no other
 Text = Annotated[str, MinLen(1)]
 Texts = Annotated[Sequence[Text], MinLen(1)]
+
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Incidental:
+    """Marks a key that says where a run happens and how it is watched, not what comes out of it.
+
+    Such a key may change in a run folder and in a journal; any other makes another run. ``named`` says whether an
+    override of it stands in the run folder's name all the same.
+    """
+
+    named: bool = True
+
+
+NoEffect = Annotated[T, Incidental()]
+Unnamed = Annotated[T, Incidental(named=False)]

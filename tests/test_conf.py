@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from fireact import cli
 from fireact.cli import composing, keys
 from fireact.errors import ConfigError
-from fireact.runs import sweep
+from fireact.runs.evaluations import evaluations
 
 SCRIPTS = ("train", "evaluate", "generate")
 # Where and how a run is watched is no axis; the folder still names them where they are overridden.
@@ -158,7 +158,7 @@ def test_every_axis_of_an_experiment_tells_its_cells_apart(experiment: str) -> N
     cells = _planned(experiment)
     assert [tuple(cfg.cell[axis] for axis in wanted) for cfg in cells] == list(itertools.product(*wanted.values()))
     assert len({cfg.run_dir for cfg in cells}) == len(cells)
-    evaluated = list(sweep.tuned_and_acted(cells))
+    evaluated = [evaluation.cell for cfg in cells for evaluation in evaluations(cfg)]
     by_folder = {cell.run: cell.axes for cell in evaluated}
     assert all(by_folder[cell.run] == cell.axes for cell in evaluated), "two points share a folder"
     assert len({tuple(sorted(axes.items())) for axes in by_folder.values()}) == len(by_folder)
@@ -172,7 +172,7 @@ def _method(overrides: tuple[str, ...]) -> Any:
 @pytest.mark.parametrize("experiment", keys.options("experiment"))
 def test_the_evaluations_of_an_experiment_compose(experiment: str) -> None:
     for cfg in _planned(experiment):
-        for evaluation in sweep.evaluations(cfg):
+        for evaluation in evaluations(cfg):
             chosen = (line for line in evaluation.overrides if re.match("method=|task=|search=", line))
             assert "_target_" in _method(tuple(chosen))
 
@@ -181,7 +181,7 @@ def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:
     cells = composing.plan("train", ["experiment=multi_task", "backbone=llama2_7b", "data=hotpotqa,mixed"])
     points = itertools.product(["hotpotqa", "mixed"], ["react", "react_cot"])
     assert [cfg.run_dir for cfg in cells] == [f"runs/train/llama2_7b-qlora-{m}-{d}-grid-seed0" for d, m in points]
-    first = sweep.evaluations(cells[0])
+    first = evaluations(cells[0])
     assert {evaluation.cell.axes["task"] for evaluation in first} == {"hotpotqa", "strategyqa", "bamboogle", "mmlu"}
     assert all("task.limit=500" in evaluation.overrides for evaluation in first)
 
@@ -189,7 +189,7 @@ def test_paper_scale_is_the_same_file_with_another_backbone_and_data() -> None:
 def test_noise_wraps_the_plain_tool_before_it():
     search = "act.search=[serpapi,noise_none,bm25,noise_random]"
     (cell,) = composing.plan("train", ["-m", "data=hotpotqa", "act.prompted=[]", search])
-    acted = sweep.evaluations(cell)
+    acted = evaluations(cell)
     tools = [cli.compose("evaluate", evaluation.overrides).search for evaluation in acted]
     assert [tool._target_.rpartition(".")[2] for tool in tools] == ["SerpApi", "Noise", "BM25", "Noise"]
     assert [tools[at].tool._target_.rpartition(".")[2] for at in (1, 3)] == ["SerpApi", "BM25"]
@@ -200,7 +200,7 @@ def test_an_override_of_acting_may_name_the_evaluations_it_is_for():
     others = "act.overrides=['lm.seed=1','search=noise_*,task=mmlu: search.pool=FILE','task=mmlu: task.split=val']"
     axes = ["act.prompted=[]", "act.search=[bm25,noise_none]", "act.task=[hotpotqa,mmlu]"]
     (cell,) = composing.plan("train", ["-m", "data=hotpotqa", *axes, others])
-    added = [evaluation.overrides[-3:] for evaluation in sweep.evaluations(cell)]
+    added = [evaluation.overrides[-3:] for evaluation in evaluations(cell)]
     assert [[part for part in own if part.startswith(("lm", "search.", "task.split"))] for own in added] == [
         ["lm.seed=1"],
         ["lm.seed=1"],

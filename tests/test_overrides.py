@@ -15,7 +15,7 @@ from fireact import cli
 from fireact.cli import composing
 from fireact.errors import ConfigError
 from fireact.overrides import command, override
-from fireact.runs import sweep
+from fireact.runs.evaluations import evaluations, next_step
 
 AWKWARD = "\\'\"${}[](),=: aé\n\t#%*~@+-.0x/"
 PATHS = ["a b", "é", "a=b", "a,b", "[a]", "it's", 'a"b', "$HOME", "~x", "a:b", "1", "null", "a\\", "x#y", "{a}", "(a)"]
@@ -64,7 +64,7 @@ def test_a_shell_reads_back_a_command(path: str) -> None:
 def test_what_a_cell_acts_out_has_the_very_paths_of_the_cell(path: str) -> None:
     places = {"runs_dir": f"{path}/runs", "cache_dir": f"{path}/cache", "backbone.path": f"{path}/model"}
     cfg = cli.compose("train", [override(key, value) for key, value in places.items()])
-    for evaluation in sweep.evaluations(cfg):
+    for evaluation in evaluations(cfg):
         acted = cli.compose("evaluate", evaluation.overrides)
         assert (acted.runs_dir, acted.cache_dir, acted.backbone.path) == tuple(places.values())
         assert acted.run_dir == str(evaluation.cell.run)
@@ -88,7 +88,7 @@ def test_the_next_step_that_is_printed_composes_with_every_path_and_the_task_of_
     places = {"runs_dir": "é x", "cache_dir": "a=b,c", "backbone.path": "it's [a] $HOME"}
     chosen = ["backbone=llama2_7b", "data=hotpotqa", "seed=3", "act.overrides=['lm.concurrency=7']"]
     cfg = cli.compose("train", [*chosen, *(override(key, value) for key, value in places.items())])
-    python, script, *line = shlex.split(sweep.next_step(cfg))
+    python, script, *line = shlex.split(next_step(cfg))
     acted = cli.compose("evaluate", line)
     assert (python, script) == ("python", "evaluate.py")
     assert (acted.runs_dir, acted.cache_dir, acted.backbone.path) == tuple(places.values())

@@ -10,7 +10,7 @@ from benchmarks.rehearsal import PAGE, Promise, promises_of, settings_of
 from fireact import cli
 from fireact.cli import composing
 from fireact.cli.leaving_out import left_out
-from fireact.runs import sweep
+from fireact.runs.evaluations import evaluations
 
 PAGE_TEXT = PAGE.read_text(encoding="utf-8")
 PROMISES = {promise.experiment: promise for promise in promises_of(PAGE_TEXT)}
@@ -39,7 +39,7 @@ def test_a_command_at_paper_scale_is_what_the_page_says(promise: Promise) -> Non
         for cfg, number in zip(tuned, taken, strict=True)
     ]
     assert sorted(steps) == sorted(promise.updates)
-    evaluated = {evaluation.cell.run: evaluation for cfg in cells for evaluation in sweep.evaluations(cfg)}
+    evaluated = {evaluation.cell.run: evaluation for cfg in cells for evaluation in evaluations(cfg)}
     assert len(evaluated) == promise.evaluations
     assert all("task.limit=500" in evaluation.overrides for evaluation in evaluated.values())
 

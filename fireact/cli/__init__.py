@@ -9,10 +9,10 @@ from __future__ import annotations
 from omegaconf import DictConfig
 
 from fireact.cli.checking import build, check_given
-from fireact.cli.command import main
+from fireact.cli.command import Sweep, main
 from fireact.cli.composing import compose, resolved
 from fireact.cli.explaining import explain
 
-__all__ = ["Config", "build", "check_given", "compose", "explain", "main", "resolved"]
+__all__ = ["Config", "Sweep", "build", "check_given", "compose", "explain", "main", "resolved"]
 
 Config = DictConfig

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
 import re
-import typing
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,9 +11,9 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 from omegaconf.errors import InterpolationToMissingValueError, MissingMandatoryValue
 
 from fireact.cli import fitting
-from fireact.cli.declared import UNKNOWN, Declared, declared
+from fireact.cli.declared import UNKNOWN, Declared, declared, declared_by
 from fireact.cli.keys import keys, no_option, top
-from fireact.cli.schema import SCRIPTS, SECTIONS, Group, Trainer
+from fireact.cli.schema import SCRIPTS, Group, Trainer
 from fireact.cli.values import fault
 from fireact.errors import ConfigError
 from fireact.ranges import Text
@@ -38,14 +36,14 @@ def build(node: Any, **arguments: Any) -> Any:
 def check(config_name: str, cfg: DictConfig) -> None:
     """Refuse a value that is not what its key's declaration says, and values that do not fit together.
 
-    Keys are declared by the class that the ``_target_`` beside them names, in its annotations, so a class of the user's
+    Keys are declared by the class that their node's ``_target_`` names, in its annotations, so a class of the user's
     own is checked too; those that belong to no class, in ``fireact.cli.schema``.
 
     Raises:
         ConfigError: naming the first such key, its value and what it may be.
     """
     if config_name in SCRIPTS:
-        _check_section(cfg, SCRIPTS[config_name], "")
+        _check_section(cfg, SCRIPTS[config_name])
         fitting.check_choices(cfg)
     for name in _used(cfg):
         _check_arguments(_below(cfg, name))
@@ -63,8 +61,7 @@ def check_given(cfg: DictConfig) -> None:
         is_whole = not node.get("_partial_") and "_args_" not in node
         absent = declared(node["_target_"]).required - {*node} if is_whole else ()
         for name in sorted({*absent, *(str(name) for name in node if OmegaConf.is_missing(node, name))}):
-            key = node._get_full_key(name)
-            raise ConfigError(f"{key} has no value; add {key}=VALUE to the command")
+            raise _no_value(node, name)
 
 
 def check_added(config_name: str, cfg: DictConfig, overrides: Sequence[str]) -> None:
@@ -75,16 +72,13 @@ def check_added(config_name: str, cfg: DictConfig, overrides: Sequence[str]) -> 
     """
     if config_name not in SCRIPTS:
         return
-    known = top(config_name)
+    known, its = top(config_name), declared_by(SCRIPTS[config_name])
     for key in (added[1] for added in map(_ADDED.match, overrides) if added):
         inner, _, name = key.rpartition(".")
-        is_read = name in _fields(SECTIONS[inner]) if inner in SECTIONS else key.split(".")[0] in known
+        section = its.section(inner) if "_target_" not in cfg.get(inner, ()) else None
+        is_read = name in declared_by(section).hints if section else key.split(".")[0] in known
         if not is_read and f"${{{key}" not in OmegaConf.to_yaml(cfg):
             raise ConfigError(f"+{key} is read by nothing, for {key}{no_option(key, [*known, *keys(cfg)])}")
-
-
-def _fields(declaration: type[Any]) -> set[str]:
-    return {field.name for field in dataclasses.fields(declaration)}
 
 
 def _used(cfg: DictConfig) -> Iterator[str]:
@@ -97,17 +91,18 @@ def _used(cfg: DictConfig) -> Iterator[str]:
     return iter(sorted((str(name) for name in cfg if name not in idle), key=lambda name: name == "optim"))
 
 
-def _check_section(section: DictConfig, declaration: type[Any], prefix: str) -> None:
-    hints = typing.get_type_hints(declaration, include_extras=True)
-    for field in dataclasses.fields(declaration):
-        key, hint = f"{prefix}{field.name}", hints[field.name]
-        if field.name not in section:
-            if field.default is dataclasses.MISSING:
-                raise ConfigError(f"{key} has no value; add {key}=VALUE to the command")
-        elif isinstance(section._get_node(field.name), DictConfig) and dataclasses.is_dataclass(hint):
-            _check_section(section[field.name], typing.cast(type[Any], hint), f"{key}.")
-        elif not (isinstance(section._get_node(field.name), DictConfig) and hint == Group):  # its class says the rest
-            _check_value(section, field.name, Group if dataclasses.is_dataclass(hint) else hint)
+def _check_section(section: DictConfig, declaration: Any) -> None:
+    its = declared_by(declaration)
+    for name, hint in its.hints.items():
+        if name not in section:
+            if name in its.required:
+                raise _no_value(section, name)
+            continue
+        inner, is_mapping = its.section(name), isinstance(section._get_node(name), DictConfig)
+        if inner and is_mapping:
+            _check_section(section[name], inner)
+        elif not (is_mapping and hint == Group):  # its class says the rest
+            _check_value(section, name, Group if inner else hint)
 
 
 def _check_arguments(node: Any) -> None:
@@ -124,9 +119,14 @@ def _check_arguments(node: Any) -> None:
 
 def _declared(node: DictConfig) -> Declared:
     its = declared(node["_target_"])
-    if its is UNKNOWN and node._key() == "trainer" and not {*node} <= {*_HYDRAS, *_fields(Trainer)}:
+    if its is UNKNOWN and node._key() == "trainer" and not {*node} <= {*_HYDRAS, *declared_by(Trainer).hints}:
         return declared(node["_target_"], at_any_cost=True)  # somebody added an argument
     return its
+
+
+def _no_value(node: DictConfig, name: str) -> ConfigError:
+    key = node._get_full_key(name)
+    return ConfigError(f"{key} has no value; add {key}=VALUE to the command")
 
 
 def _check_value(node: DictConfig, name: str, hint: Any) -> None:

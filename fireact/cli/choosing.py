@@ -1,4 +1,4 @@
-"""``auto`` in a composed configuration: settled before anything names, hashes or builds with it."""
+"""``auto`` in a composed configuration: replaced before anything names, hashes or builds with it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fireact.models.hub import local_folder
 from fireact.models.shape import Shape
 
 
-def settle(cfg: DictConfig) -> None:
+def choose(cfg: DictConfig) -> None:
     """Put a value in the place of every ``auto``: what its run folder was begun with, else what suits this machine.
 
     Raises:
@@ -24,8 +24,12 @@ def settle(cfg: DictConfig) -> None:
     for key in (key for key in KEYS if OmegaConf.select(cfg, key) == AUTO):
         if (value := OmegaConf.select(recorded, key)) is not None:
             OmegaConf.update(cfg, key, value)
-    values = chosen(lambda key: OmegaConf.select(cfg, key), device.found(), lambda: _shape(cfg), can_compile())
-    for key, value in values.items():
+
+    def shape() -> Shape | None:
+        backbone: Any = OmegaConf.to_container(cfg.backbone, resolve=True)
+        return Shape.of(local_folder(backbone))
+
+    for key, value in chosen(lambda key: OmegaConf.select(cfg, key), device.found(), shape, can_compile()).items():
         OmegaConf.update(cfg, key, value)
 
 
@@ -36,8 +40,3 @@ def _recorded(folder: Path) -> DictConfig:
     except (OSError, ValueError, yaml.YAMLError):
         saved = None
     return OmegaConf.create(saved if isinstance(saved, dict) else {})
-
-
-def _shape(cfg: DictConfig) -> Shape | None:
-    backbone: Any = OmegaConf.to_container(cfg.backbone, resolve=True)
-    return Shape.of(local_folder(backbone))

@@ -19,7 +19,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from fireact.cli import helping, keys, naming
 from fireact.cli.checking import check, check_added, check_given
-from fireact.cli.choosing import settle
+from fireact.cli.choosing import choose
 from fireact.cli.explaining import explain
 from fireact.errors import ConfigError
 
@@ -61,7 +61,7 @@ def finished(cfg: DictConfig, context: Any, folder: str) -> DictConfig:
         cfg.pop("hydra", None)
     check_added(context.job.config_name, cfg, context.overrides.task)
     cfg.run_dir, cfg.experiment, cfg.cell = os.path.relpath(folder), experiment, cell
-    settle(cfg)
+    choose(cfg)
     return cfg
 
 
@@ -132,7 +132,8 @@ def check_experiment(config_name: str, overrides: Sequence[str]) -> None:
         used = hydra.compose(config_name, [*others, f"experiment={name}"], return_hydra_config=True)
         with open_dict(used):
             choices = used.pop("hydra").runtime.choices
-        same = [f"{group}={'null' if option is None else option}" for group, option in choices.items() if _ours(group)]
+        ours = {group: option for group, option in choices.items() if not group.startswith(("hydra/", "experiment"))}
+        same = [f"{group}={'null' if option is None else option}" for group, option in ours.items()]
         plain = hydra.compose(config_name, [*others, *same])
     known = set(keys.keys(plain))
     for key in keys.keys(used):
@@ -161,7 +162,7 @@ def _refuse_shared_folders(cells: Sequence[DictConfig]) -> None:
     for cfg in cells:
         other = owners.setdefault(cfg.run_dir, cfg)
         if other is not cfg:
-            unnamed = ", ".join(key for key in ("act", "logger") if cfg.get(key) != other.get(key))
+            unnamed = ", ".join(key for key in sorted(naming.UNNAMED) if cfg.get(key) != other.get(key))
             why = f"they differ only in {unnamed}, which no folder is named by: sweep over something else" if unnamed \
                 else "leave run_dir out, and name no value of an axis twice"
             raise ConfigError(f"two cells of this sweep would share {cfg.run_dir}; {why}")
@@ -177,7 +178,3 @@ def _refuse_no_options(overrides: Sequence[Override]) -> None:
             options = ", ".join(keys.options(group))
             hint = {"logger": ", or ~logger for none", "size": f", or size.n={value} for any number"}.get(group, "")
             raise ConfigError(f"{override.input_line} does not exist; choose one of {options}{hint}")
-
-
-def _ours(group: str) -> bool:
-    return group != "experiment" and not group.startswith("hydra/")

@@ -1,4 +1,4 @@
-"""What a user did wrong, in one sentence that says how to mend it."""
+"""What a user did wrong, in one sentence that says how to fix it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def _(error: OSError) -> str | None:
     place = error.filename or "the run folder"
     if os.path.islink(place) and not os.path.exists(place):
         return f"{place} is a link to a run that is gone; remove the link and run the same command again"
-    return f"cannot use {place} ({error.strerror}); free or mend that place, or choose another with runs_dir=DIR"
+    return f"cannot use {place} ({error.strerror}); free or fix that place, or choose another with runs_dir=DIR"
 
 
 @explain.register

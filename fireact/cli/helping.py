@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from string import Template
 from typing import Any
@@ -22,19 +23,17 @@ def text(config_name: str, composed: Any) -> str:
     """The help of a script whose configuration, Hydra's own part included, was ``composed``."""
     part, choices = composed.hydra.help, composed.hydra.runtime.choices
     files = [keys.CONF / f"{name}.yaml" for name in ("common", config_name)]
-    for group, option in choices.items():
-        if option and _is_ours(group):
-            files += _files(keys.CONF / group / f"{option}.yaml")
+    chosen = [(group, option) for group, option in choices.items() if option and group in keys.groups()]
+    files += [file for group, option in chosen for file in _files(keys.CONF / group / f"{option}.yaml")]
     comments = {key: said for file in files for key, said in _comments(file)}
     own = OmegaConf.masked_copy(composed, [key for key in composed if key != "hydra"])
     return Template(part.template).safe_substitute(
         APP_CONFIG_GROUPS="".join(f"{line}\n" for line in _groups(choices, own.get("act") or {})),
-        CONFIG="".join(f"{line}\n" for line in _commented(OmegaConf.to_yaml(own), comments)),
+        CONFIG="".join(
+            f"{line}  # {comments[key]}\n" if key in comments else f"{line}\n"
+            for key, line in _keys(OmegaConf.to_yaml(own).splitlines())
+        ),
     )
-
-
-def _is_ours(group: str) -> bool:
-    return not group.startswith("hydra/") and (keys.CONF / group).is_dir()
 
 
 def _groups(choices: Container[str], act: Container[str]) -> Iterator[str]:
@@ -70,22 +69,10 @@ def _comments(file: Path) -> Iterator[tuple[str, str]]:
     lines = file.read_text(encoding="utf-8").splitlines()
     is_global = lines[0] == "# @package _global_"
     group = "" if file.parent == keys.CONF else file.parent.name
-    head = [line[2:] for line in _head(lines[is_global:])]
+    head = [line[2:] for line in itertools.takewhile(lambda line: line.startswith("# "), lines[is_global:])]
     if group and head:
         yield group, " ".join(head)
     prefix = "" if is_global or not group else f"{group}."
     for key, line in _keys(lines):
         if key and (said := _COMMENT.search(line)):
             yield prefix + key, said["text"]
-
-
-def _head(lines: Sequence[str]) -> Iterator[str]:
-    for line in lines:
-        if not line.startswith("# "):
-            return
-        yield line
-
-
-def _commented(config: str, comments: Mapping[str, str]) -> Iterator[str]:
-    for key, line in _keys(config.splitlines()):
-        yield f"{line}  # {comments[key]}" if key in comments else line

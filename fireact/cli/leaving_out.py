@@ -1,4 +1,4 @@
-"""Cells of a sweep that can't be had for want of trajectories: left out of a grid's default axes, refused by name."""
+"""Cells of a sweep that lack trajectories: left out of an experiment's axes, refused where the command names them."""
 
 from __future__ import annotations
 

@@ -9,10 +9,12 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
-# Overrides that choose where a run happens, how it is watched and what it does besides: names leave them out.
-_UNNAMED = {
-    "act", "cache_dir", "experiment", "hydra", "logger", "plan", "process_per_cell", "run_dir", "runs_dir", "then_act",
-}  # fmt: skip
+from fireact.cli.declared import declared_by
+from fireact.cli.schema import SCRIPTS
+
+# Overrides that choose where a run happens, how it is watched and what else it does: names leave them out.
+_MARKS = [item for script in SCRIPTS.values() for item in declared_by(script).marks.items()]
+UNNAMED = {"hydra", *(name for name, mark in _MARKS if not mark.named)}
 _LONGEST_NAME = 160
 
 
@@ -50,7 +52,7 @@ def sweep_name(name: str, arguments: Sequence[str]) -> str:
     >>> python train.py experiment=multi_method seed=0,1
     multi_method-seed@0,1
     """
-    unnamed = _UNNAMED - {"act"}
+    unnamed = UNNAMED - {"act"}
     others = [f"-{key}@{value}" for key, value in sorted(_assignments(arguments, unnamed).items())]
     return file_name(name, "".join(others), also=",")
 
@@ -68,7 +70,7 @@ def _lines(context: Any) -> Any:
     return OmegaConf.to_container(context.overrides.task, resolve=False)
 
 
-def _assignments(lines: Sequence[str], unnamed: set[str] = _UNNAMED) -> dict[str, str]:
+def _assignments(lines: Sequence[str], unnamed: set[str] = UNNAMED) -> dict[str, str]:
     """The overrides by key, but for those that no name holds."""
     pairs = (line.partition("=")[::2] for line in lines)
     return {key: value for key, value in pairs if re.split(r"[./@]", key.lstrip("+~"))[0] not in unnamed}

@@ -1,6 +1,6 @@
-"""The keys that no class declares, those that the scripts themselves read: their types and ranges.
+"""The keys that no class declares, those that the scripts themselves read: types, ranges, and what shapes no result.
 
-A key with a ``_target_`` beside it is declared by that class (see ``fireact.cli.declared``).
+A key of a node with a ``_target_`` is declared by that class (see ``fireact.cli.declared``).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from fireact.ranges import Count, Natural, Seed, Text, Texts
+from fireact.ranges import Count, Natural, NoEffect, Seed, Text, Texts, Unnamed
 
 Replay = Literal["reuse", "only", "off", False]  # YAML takes a bare off for False
 Held = Annotated[float, Interval(ge=0, lt=1)] | Count  # a share, or so many rows
@@ -39,6 +39,7 @@ class Size:
     """``size``: how many trajectories."""
 
     n: Count | None
+    at_most: NoEffect[bool] = False  # whether too few trajectories are refused
 
 
 @dataclass
@@ -75,23 +76,28 @@ class Trainer:
     accelerator: Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"] = "auto"
     devices: Count | Text | Sequence[Natural] | Literal[-1] = "auto"
     precision: Precision | Literal[16, 32, 64] = "32-true"
-    log_every_n_steps: Natural = 50
+    log_every_n_steps: NoEffect[Natural] = 50
     num_nodes: Count = 1
     strategy: Text | Group = "auto"
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Common:
     """What the three scripts share."""
 
     seed: Seed
-    cache_dir: Text
-    runs_dir: Text
-    run_dir: Text
-    axes: Texts
+    cache_dir: Unnamed[Text]
+    runs_dir: Unnamed[Text]
+    run_dir: Unnamed[Text]
+    axes: NoEffect[Texts]
+    plan: Unnamed[bool] = False
+    experiment: Unnamed[Text | None] = None
+    cell: NoEffect[Group | None] = None
+    recipe: NoEffect[Group | None] = None  # what counts of it is read by other keys
+    logger: Unnamed[Group | None] = None
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Train(Common):
     """Of train.py."""
 
@@ -101,7 +107,7 @@ class Train(Common):
     data: Group
     size: Size
     optim: Group
-    scored: Scored
+    scored: NoEffect[Scored]
     trainer: Trainer
     loss_on: Literal["targets", "all"]
     max_length: Count
@@ -110,14 +116,13 @@ class Train(Common):
     packing: bool
     val_fraction: Held
     early_stop: Count | None
-    save_every: Count
-    then_act: bool
-    act: Act
-    process_per_cell: bool | None
-    logger: Group | None = None
+    save_every: NoEffect[Count]
+    then_act: Unnamed[bool]
+    act: Unnamed[Act]
+    process_per_cell: Unnamed[bool | None]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Acting(Common):
     """Of generate.py and evaluate.py."""
 
@@ -126,11 +131,11 @@ class Acting(Common):
     search: Group
     lm: Group
     backbone: Group
-    tuned: Text | None
-    journal: Journal
+    tuned: NoEffect[Text | None]  # a place; what is in it counts, and whoever opens the run adds its digest
+    journal: NoEffect[Journal]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Generate(Acting):
     """Of generate.py."""
 
@@ -139,5 +144,4 @@ class Generate(Acting):
     export: Sequence[Literal["alpaca", "chat"]]
 
 
-SECTIONS: Mapping[str, type[Any]] = {"act": Act, "journal": Journal, "scored": Scored, "size": Size}
-SCRIPTS: Mapping[str, type[Common]] = {"train": Train, "evaluate": Acting, "generate": Generate}
+SCRIPTS: Mapping[str, Any] = {"train": Train, "evaluate": Acting, "generate": Generate}

@@ -32,7 +32,8 @@ def fault(key: str, value: Any, hint: Any) -> str | None:
     if _fits(value, _checkable(hint)):
         return None
     inside = (fault(place, part, its) for place, part, its in _parts(key, value, hint))
-    return next(filter(None, inside), None) or f"{key}={_shown(value)} must be {_wanted(value, hint)}"
+    shown = value if isinstance(value, str) else written(value)
+    return next(filter(None, inside), None) or f"{key}={shown} must be {_wanted(value, hint)}"
 
 
 def said(hint: Any) -> str:
@@ -41,7 +42,9 @@ def said(hint: Any) -> str:
     >>> said(Annotated[int, Interval(ge=1, le=9)] | None)
     'a whole number from 1 to 9 or null'
     """
-    words = list(dict.fromkeys(_said(option) for option in _options(hint) if not _is_code(option)))
+    call = collections.abc.Callable  # which no configuration can write down
+    options = (option for option in _options(hint) if call not in (option, typing.get_origin(option)))
+    words = list(dict.fromkeys(map(_said, options)))
     return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
 
 
@@ -135,18 +138,9 @@ def _parts(key: str, value: Any, hint: Any) -> Iterator[tuple[str, Any, Any]]:
             yield from ((f"{key}.{name}", part, arguments[1]) for name, part in value.items())
 
 
-def _shown(value: Any) -> str:
-    return value if isinstance(value, str) else written(value)
-
-
 def _wanted(value: Any, hint: Any) -> str:
     words = said(hint)
     if value in ("", [], {}):
         return f"{words}, and not empty"
     is_unquoted = isinstance(value, int | float) and "number" not in words and "text" in map(_said, _options(hint))
     return f"{words}; put quotes round it to make it text" if is_unquoted else words
-
-
-def _is_code(option: Any) -> bool:
-    """Whether it is what no configuration can write down."""
-    return collections.abc.Callable in (option, typing.get_origin(option))

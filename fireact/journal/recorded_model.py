@@ -7,7 +7,7 @@ from pathlib import Path
 from fireact.errors import ModelError
 from fireact.journal import recordings
 from fireact.lms.base import Completion
-from fireact.ranges import Count, Text
+from fireact.ranges import Count, NoEffect, Text
 from fireact.trajectories.dialogue import Dialogue
 
 
@@ -20,7 +20,7 @@ class Recorded:
         DataError: the file is missing or malformed.
     """
 
-    def __init__(self, path: Text, concurrency: Count = 64) -> None:
+    def __init__(self, path: Text, concurrency: NoEffect[Count] = 64) -> None:
         self.name, self.concurrency = f"recorded[{Path(path).name}]", concurrency
         self._path, self._turns = path, recordings.load(path).turns
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 
 from fireact.errors import ConfigError, ModelError
 from fireact.lms.base import Completion
-from fireact.ranges import Count, Seed
+from fireact.ranges import Count, NoEffect, Seed
 from fireact.trajectories.dialogue import Dialogue, parse_step, step_text
 from fireact.trajectories.records import FINISH, SEARCH, Step
 
@@ -89,7 +89,7 @@ class Oracle:
         ConfigError: there is no such style, or nobody knows the task's answers.
     """
 
-    def __init__(self, task: Taught, style: Style = "react", seed: Seed = 0, concurrency: Count = 64) -> None:
+    def __init__(self, task: Taught, style: Style = "react", seed: Seed = 0, concurrency: NoEffect[Count] = 64) -> None:
         styles = {"react": self._look_up, "reflexion": self._wander, "cot": self._recall, "io": self._recall}
         if style not in styles:
             raise ConfigError(f"lm.style={style} is unknown; choose {', '.join(styles)}")

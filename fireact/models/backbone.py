@@ -16,7 +16,7 @@ from annotated_types import Interval
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import WHOLE, text_format
 from fireact.formats.base import TextFormat, Thinking
-from fireact.ranges import Count, Text, Texts
+from fireact.ranges import Count, NoEffect, Text, Texts
 
 if TYPE_CHECKING:
     import torch
@@ -48,7 +48,7 @@ class Backbone:
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
     embedded: bool = False
-    cache_dir: Text = ".cache"
+    cache_dir: NoEffect[Text] = ".cache"
     tokenizer_from: Text | None = None
     thinking: Thinking = "none"
     template_args: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -18,14 +18,14 @@ from typing import Any, Protocol, runtime_checkable
 
 from fireact.errors import ConfigError
 from fireact.ranges import Text
+from fireact.runs.redaction import without_secrets
+from fireact.runs.run_folders import is_first_rank
 from fireact.trajectories.dialogue import step_text
 from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage.digests import digest
 
 log = logging.getLogger(__name__)
 COLUMNS = ("question", "gold", "answer", "right", "ending", "rounds", "method", "task", "search", "trajectory")
-_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")
-_SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
-_SHORTEST_SECRET = 8
 
 
 class Table(Protocol):
@@ -132,7 +132,7 @@ class WandbRun:
         Raises:
             ConfigError: wandb is not installed, there is no key, or W&B refuses the run.
         """
-        if any(os.environ.get(rank, "0") != "0" for rank in _RANKS):
+        if not is_first_rank():
             return
         wandb = _wandb()
         _require_key(wandb, self._offline)
@@ -145,9 +145,9 @@ class WandbRun:
             )  # fmt: skip
         except wandb.Error as error:
             raise ConfigError(
-                f"W&B refuses the run ({_first_line(error)}); mend the key or the network, or add logger.offline=true"
+                f"W&B refuses the run ({_first_line(error)}); check the key and the network, or add logger.offline=true"
             ) from error
-        self._send(_count_by_step)
+        self._send(lambda run: (run.define_metric("step"), run.define_metric("*", step_metric="step")))
         log.info(f"W&B: {self._run.settings.sync_dir if self._offline else self._run.url}")
 
     def log(self, metrics: Mapping[str, float], step: int) -> None:
@@ -165,11 +165,9 @@ class WandbRun:
         self._send(lambda run: run.log({f"{prefix}trajectories": _wandb().Table(columns=[*COLUMNS], data=rows)}))
 
     def table(self, table: Table) -> None:
-        def send(run: Any) -> None:
-            run.log({table.title: _wandb().Table(columns=[*table.header], data=[[*row] for row in table.rows])})
-            run.notes = "\n".join([table.title, *table.notes])
-
-        self._send(send)
+        rows = [[*row] for row in table.rows]
+        self._send(lambda run: run.log({table.title: _wandb().Table(columns=[*table.header], data=rows)}))
+        self._send(lambda run: setattr(run, "notes", "\n".join([table.title, *table.notes])))
 
     def close(self, failed: bool = False) -> None:
         self._send(lambda run: run.finish(exit_code=int(failed)))
@@ -198,34 +196,12 @@ class WandbRun:
 
 def row(trajectory: Trajectory) -> list[str | bool | int]:
     """A trajectory as a row of ``COLUMNS``, its whole text in the last."""
-    question = trajectory.question
+    question, steps = trajectory.question, trajectory.steps
+    turns = [step_text(step) + (f"\nObservation: {step.observation}" if step.observation else "") for step in steps]
     return [
         question.prompt(), question.answer, trajectory.answer, trajectory.score.correct, trajectory.ending.value,
-        trajectory.rounds, trajectory.method, question.task, trajectory.provenance.get("search", ""), text(trajectory),
+        trajectory.rounds, trajectory.method, question.task, trajectory.provenance.get("search", ""), "\n".join(turns),
     ]  # fmt: skip
-
-
-def text(trajectory: Trajectory) -> str:
-    """Every turn and what answered it, as lines of Thought, Action and Observation."""
-    observed = [f"\nObservation: {step.observation}" if step.observation else "" for step in trajectory.steps]
-    return "\n".join(step_text(step) + seen for step, seen in zip(trajectory.steps, observed, strict=True))
-
-
-def without_secrets(config: Any) -> Any:
-    """``config`` with ``$NAME`` for what the environment keeps under the name of a key, token, secret or password.
-
-    Passwords inside addresses go too.
-    """
-    if isinstance(config, Mapping):
-        return {key: without_secrets(value) for key, value in config.items()}
-    if isinstance(config, list | tuple):
-        return [without_secrets(value) for value in config]
-    if not isinstance(config, str):
-        return config
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET.search(name):
-            config = config.replace(value, f"${name}")
-    return re.sub(r"://[^/@\s]+@", "://", config)
 
 
 def _wandb() -> Any:
@@ -243,15 +219,10 @@ def _require_key(wandb: Any, offline: bool) -> None:
         raise ConfigError("W&B has no key; run wandb login, set WANDB_API_KEY, or add logger.offline=true")
 
 
-def _count_by_step(run: Any) -> None:
-    run.define_metric("step")
-    run.define_metric("*", step_metric="step")
-
-
 def _artifact(name: str, metrics: Mapping[str, Any], folder: Path) -> Any:
     """The adapter's folder, which nobody changes any more, so W&B need not copy it first."""
     files = {str(path.relative_to(folder)): path for path in sorted(folder.rglob("*")) if path.is_file()}
-    digests = {file: _digest(path) for file, path in files.items()}
+    digests = {file: digest(path) for file, path in files.items()}
     safe = re.sub(r"[^\w.-]+", "_", name, flags=re.ASCII)
     artifact = _wandb().Artifact(f"{_short(safe, 120)}-adapter", type="model", metadata={**metrics, "sha256": digests})
     for file, path in files.items():
@@ -262,11 +233,6 @@ def _artifact(name: str, metrics: Mapping[str, Any], folder: Path) -> Any:
 def _short(name: str, longest: int) -> str:
     """``name`` within W&B's limits, still unlike any other."""
     return name if len(name) <= longest else f"{name[: longest - 9]}-{hashlib.sha256(name.encode()).hexdigest()[:8]}"
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _first_line(error: BaseException) -> str:

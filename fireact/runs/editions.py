@@ -11,21 +11,31 @@ from typing import Any
 
 from fireact import moved
 
-ABSENT = {"data.share_out": True}
-"""What the absence of a key means."""
+# What a class of a user's own need not mark as without effect, since it never had any there: by name, ...
+_ANYWHERE = {"at_most", "cache_dir", "contact", "limits"}
+# ... and as arguments of a language model.
+_OF_MODELS = {
+    "adapter", "api_key_env", "budget_usd", "cache_gib", "concurrency", "max_retries", "prices", "requests_per_minute",
+    "stream", "timeout_s", "tokens_per_minute",
+}  # fmt: skip
+
+
+def had_no_effect(key: str) -> bool:
+    """Whether a key of a class that marks nothing decided nothing when there was no mark."""
+    above, _, name = key.rpartition(".")
+    return name in _ANYWHERE or above == "lm" and name in _OF_MODELS
+
+
 _REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireAct"
 _IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
-
-
 _BACKBONE = {"thinking": "none", "template_args": {}}  # what a backbone without these keys is
 
 
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
-    """``config`` as the first edition wrote it: less keys of ``data`` and ``backbone`` that decide nothing, by its classes."""
-    config = _with_its_class(config)
-    if isinstance(backbone := config.get("backbone"), Mapping):
-        kept = {key: value for key, value in backbone.items() if key not in _BACKBONE or value != _BACKBONE[key]}
-        config = {**config, "backbone": kept}
+    """``config`` as the first edition wrote it: by its classes, less what decides nothing of data and backbones."""
+    config = _with_its_backbone(_with_its_class(config))
+    if isinstance(lm := config.get("lm"), Mapping):
+        config = {**config, "lm": _with_its_backbone(lm)}
     data = config.get("data")
     if not isinstance(data, Mapping) or "share_out" not in data:
         return config
@@ -35,6 +45,14 @@ def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
     if not data.get("right_only", True) and not _has_failed(data):
         kept["right_only"] = True
     return {**config, "data": kept}
+
+
+def _with_its_backbone(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    """``part`` of a configuration with its backbone, if it has one, less what says what is so without saying."""
+    if not isinstance(backbone := part.get("backbone"), Mapping):
+        return part
+    kept = {key: value for key, value in backbone.items() if key not in _BACKBONE or value != _BACKBONE[key]}
+    return {**part, "backbone": kept}
 
 
 def _with_its_class(config: Mapping[str, Any]) -> Mapping[str, Any]:

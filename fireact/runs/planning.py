@@ -16,15 +16,16 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from fireact.cli import Config, build, compose, resolved
-from fireact.cli.command import Sweep
+from fireact.cli import Config, Sweep, build, compose, resolved
 from fireact.errors import ConfigError, FireActError
 from fireact.models import device
 from fireact.models.device import CPU
 from fireact.models.hub import local_folder
 from fireact.models.shape import GIB, Shape, Tuning, acting_bytes, training_bytes
 from fireact.models.speed import Rate, rate
-from fireact.runs import preflight, sweep
+from fireact.runs import preflight
+from fireact.runs.evaluations import evaluations
+from fireact.runs.preflight.jobs import jobs
 from fireact.runs.run_folders import CONFIG, METRICS
 from fireact.trajectories.storage.download import WouldFetch, dry
 
@@ -51,11 +52,15 @@ def show(command: Sweep) -> int:
     console = Console()
     if not console.is_terminal:
         console.width = _FILE_WIDTH
+    first = command.cells[0]
+    acts = command.sweeps or "then_act" not in first or first.then_act or first.adapter.name == "none"
     with dry():
-        todo = sweep.jobs(command.cells, command.here, _acts(command))
+        todo = jobs(command.cells, command.here, acts)
         found = list(preflight.problems(todo))
-        for table in _tables(command.cells, _acts(command)):
-            console.print(table)
+        if tuned := [cfg for cfg in command.cells if "then_act" in cfg and cfg.adapter.name != "none"]:
+            console.print(_table(_TUNING, map(_tuning_row, tuned)))
+        if acts:
+            console.print(_table(_ACTING, _acting_rows(command.cells)))
     for problem in found:
         mark = "refused" if problem.fatal else "note"
         console.print(f"{mark}: {problem.sentence} ({problem.folder})", highlight=False, soft_wrap=True, markup=False)
@@ -65,19 +70,6 @@ def show(command: Sweep) -> int:
     console.print(f"{words}; computing on {here.name} ({here.memory_bytes / GIB:.0f} GiB); memory, time and money are "
                   "estimates; nothing was run, fetched or written", highlight=False, soft_wrap=True)  # fmt: skip
     return refused
-
-
-def _acts(command: Sweep) -> bool:
-    first = command.cells[0]
-    return command.sweeps or "then_act" not in first or first.then_act or first.adapter.name == "none"
-
-
-def _tables(cells: Sequence[Config], acts: bool) -> Iterator[Table]:
-    tuned = [cfg for cfg in cells if "then_act" in cfg and cfg.adapter.name != "none"]
-    if tuned:
-        yield _table(_TUNING, map(_tuning_row, tuned))
-    if acts:
-        yield _table(_ACTING, _acting_rows(cells))
 
 
 def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -148,7 +140,10 @@ def _tokenized(cfg: Config, trajectories: Sequence[Any]) -> tuple[int, int]:
 def _time(cfg: Config, amount: Amount, shape: Shape | None) -> str:
     if amount.tokens is None:
         return _UNKNOWN
-    like = {key: _get(cfg, key) for key in ("backbone.name", "adapter.name", "trainer.accelerator", "optim.compile")}
+    like = {
+        "backbone.name": cfg.backbone.name, "adapter.name": cfg.adapter.name,
+        "trainer.accelerator": cfg.trainer.accelerator, "optim.compile": cfg.optim.compile,
+    }  # fmt: skip
     tuning = Tuning.of(resolved(cfg.adapter), 4)
     found: Rate | None = rate(Path(cfg.runs_dir), like, device.found(), shape, tuning, cfg.optim.compile)
     if found is None:
@@ -163,7 +158,7 @@ def _acting_rows(cells: Sequence[Config]) -> Iterator[Sequence[str]]:
         if "then_act" not in cfg:
             asked[cfg.run_dir] = (cfg, 1)
             continue
-        for evaluation in sweep.evaluations(cfg):
+        for evaluation in evaluations(cfg):
             folder = str(evaluation.cell.run)
             asked[folder] = (evaluation.overrides, asked.get(folder, ((), 0))[1] + 1)
     for folder, (what, sharing) in asked.items():
@@ -212,11 +207,6 @@ def _state(folder: Path) -> str:
 def _name(node: Any) -> str:
     """What a part is called: the model, or its class."""
     return str(node.get("model") or node.get("name") or node._target_.rpartition(".")[2])
-
-
-def _get(cfg: Config, key: str) -> Any:
-    group, _, name = key.partition(".")
-    return cfg[group][name]
 
 
 def _gib(size: int | None) -> str:

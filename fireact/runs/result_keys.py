@@ -1,67 +1,85 @@
-"""Which keys of a configuration decide what comes out of a run, and what a run of the same results is known by."""
+"""Which keys of a configuration decide what comes out of a run, and whether two configurations are the same run.
+
+Whether a key shapes results is said where it is declared: ``NoEffect`` in the annotation of a class's parameter, or in
+``fireact.cli.schema``. A key that is left out stands for its declared default.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from fireact import moved
+from fireact.cli.declared import UNKNOWN, Declared, declared, declared_by
+from fireact.cli.schema import Generate, Train
 from fireact.runs import editions
 
-# Keys that say where a run happens and how it is watched, not what comes out of it: at any depth, with all below them.
-IGNORED = (
-    "act",
-    "at_most",  # whether too few trajectories are refused
-    "axes",
-    "cache_dir",
-    "cell",
-    "contact",
-    "data.released",  # what is there anyway, and checked against
-    "experiment",
-    "journal",
-    "limits",
-    "lm.adapter",
-    "lm.api_key_env",
-    "lm.budget_usd",
-    "lm.cache_gib",
-    "lm.concurrency",
-    "lm.max_retries",
-    "lm.prices",
-    "lm.requests_per_minute",
-    "lm.stream",
-    "lm.timeout_s",
-    "lm.tokens_per_minute",
-    "logger",
-    "plan",
-    "process_per_cell",
-    "run_dir",
-    "recipe",
-    "runs_dir",
-    "save_every",
-    "scored",
-    "then_act",
-    "trainer.log_every_n_steps",
-    "tuned",  # a place; what is in it counts, and whoever opens the run adds its digest
-)
+DEFAULTS = "defaults"
+"""The key of a run folder's ``config.yaml`` that holds what was then the default of each key that is left out."""
 
 
-def result_keys(config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> dict[str, Any]:
-    """The leaves of a configuration, by dotted key, that decide what comes out: all but the ignored ones."""
-    ignored = [f".{key}." for key in ignore]
-    leaves = _leaves(editions.without_effect(config))
-    kept = ((key, leaf) for key, leaf in leaves if not any(part in f".{key}." for part in ignored))
-    return {key: moved.first_name(leaf) if key.endswith("_target_") else leaf for key, leaf in kept}
+def result_keys(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The leaves of a configuration, by dotted key, that decide what comes out."""
+    return _leaves(config)[0]
 
 
-def _leaves(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:
-    if isinstance(value, Mapping | list | tuple) and value:
-        for name, below in value.items() if isinstance(value, Mapping) else enumerate(value):
-            yield from _leaves(below, f"{key}.{name}" if key else str(name))
-    else:
-        yield key, value
+def defaults(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The declared defaults of the keys that a configuration leaves out and that decide what comes out, as leaves."""
+    return _leaves(config)[1]
 
 
 def config_hash(shaped: Mapping[str, Any]) -> str:
+    """The SHA-256 of result keys."""
     return hashlib.sha256(json.dumps(shaped, sort_keys=True).encode()).hexdigest()
+
+
+def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """(key, saved value, value now) of each result key that differs; keys that both have come first.
+
+    ``saved`` was written with its ``defaults`` of then, or, by an older version, without. What it left to a default and
+    neither ``config`` nor any class says today is no difference.
+    """
+    said, left_out = _leaves({key: value for key, value in saved.items() if key != DEFAULTS})
+    then = {**left_out, **(saved.get(DEFAULTS) or {}), **said}
+    said_now, left_out_now = _leaves(config)
+    now = {**left_out_now, **said_now}
+    for key in sorted({*then, *now}, key=lambda key: (key not in then or key not in now, key)):
+        theirs, ours = then.get(key, "absent"), now.get(key, "absent")
+        if theirs != ours and (key in now or key in said):
+            yield key, theirs, ours
+
+
+def _leaves(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What a configuration says, and what it leaves to a default, of all that shapes results."""
+    said, left_out = dict[str, Any](), dict[str, Any]()
+    _collect(editions.without_effect(config), "", Generate if "lm" in config else Train, said, left_out)
+    return {k: moved.first_name(v) if k.endswith("_target_") else v for k, v in said.items()}, left_out
+
+
+def _collect(value: Any, key: str, section: Any, said: dict[str, Any], left_out: dict[str, Any]) -> None:
+    if not isinstance(value, Mapping | list | tuple) or not value:
+        said[key] = value
+        return
+    its, prefix = _declaration(value, section), f"{key}." if key else ""
+    for name, below in value.items() if isinstance(value, Mapping) else enumerate(value):
+        if not _has_no_effect(its, f"{prefix}{name}"):
+            _collect(below, f"{prefix}{name}", its.section(str(name)), said, left_out)
+    for name in its.defaults.keys() - value if isinstance(value, Mapping) else ():
+        with suppress(TypeError, ValueError):  # what no configuration can say
+            default = json.loads(json.dumps(its.defaults[name]))
+            if not _has_no_effect(its, f"{prefix}{name}"):
+                _collect(default, f"{prefix}{name}", None, left_out, left_out)
+
+
+def _declaration(value: Any, section: Any) -> Declared:
+    target = value.get("_target_") if isinstance(value, Mapping) else None
+    if isinstance(target, str) and (its := declared(target)) is not UNKNOWN:
+        return its
+    return declared_by(section) if section else UNKNOWN
+
+
+def _has_no_effect(its: Declared, key: str) -> bool:
+    return key.rpartition(".")[2] in its.marks or not its.is_ours and editions.had_no_effect(key)

@@ -7,11 +7,10 @@ records are appended line by line, so whatever was finished when a run was kille
 from __future__ import annotations
 
 import dataclasses
-import fcntl
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,17 +18,16 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from filelock import FileLock, Timeout
 
 from fireact.errors import StorageError
-from fireact.runs import editions
-from fireact.runs.result_keys import IGNORED, config_hash, result_keys
+from fireact.runs.result_keys import DEFAULTS, config_hash, defaults, differences, result_keys
 from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.folders import FAILED, RUN
-from fireact.trajectories.storage.writing import appending, repair_lines, replace, write_json, writing
+from fireact.trajectories.storage.writing import repair_lines, replace, write_json, writing
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at its end
-_ABSENT = "absent"
 _PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
 
 
@@ -65,21 +63,20 @@ class Run:
         write_json(self.folder / METRICS, {**metrics, "config_hash": self.config_hash})
 
 
-def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = IGNORED) -> Run:
+def open(folder: str | Path, config: Mapping[str, Any]) -> Run:
     """Make the folder this configuration's own, or find it so.
 
     An attempt that ended before it did anything, as where a file was missing, leaves the folder to whatever comes next.
 
     Args:
-        config: the resolved configuration: plain dictionaries, lists and scalars.
-        ignore: keys, or ends of dotted keys, that do not shape results and enter neither the comparison nor
-            ``config_hash``.
+        config: the resolved configuration: plain dictionaries, lists and scalars. Only its result keys enter the
+            comparison and ``config_hash``.
 
     Raises:
         StorageError: the folder cannot be written, is somebody else's, or was made by another configuration.
     """
     folder = Path(folder)
-    shaped = result_keys(config, ignore)
+    shaped = result_keys(config)
     for key, value in shaped.items():
         if isinstance(value, str) and _PASSWORD.search(value):
             raise StorageError(f"{key} holds a password, which would be kept in {folder / CONFIG}; give it by an "
@@ -88,9 +85,10 @@ def open(folder: str | Path, config: Mapping[str, Any], ignore: Sequence[str] = 
     with writing(folder):
         resuming = (folder / CONFIG).exists() and any(map(_is_begun, folder.iterdir()))
         if resuming:
-            _refuse_another(folder, shaped, ignore)
+            _refuse_another(folder, config)
         else:
-            replace(folder / CONFIG, [yaml.safe_dump(dict(config), sort_keys=True, allow_unicode=True)])
+            saved = {**config, **({DEFAULTS: left_out} if (left_out := defaults(config)) else {})}
+            replace(folder / CONFIG, [yaml.safe_dump(saved, sort_keys=True, allow_unicode=True)])
         for lines in (folder / name for name in APPENDED):
             if lines.exists():
                 repair_lines(lines)
@@ -103,8 +101,8 @@ def is_first_rank() -> bool:
     return all(os.environ.get(rank, "0") == "0" for rank in ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID"))
 
 
-def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
-    """Make a new ``folder`` a link to a finished run beside it that came from the same configuration, if any did.
+def link_to_equal(folder: str | Path, config: Mapping[str, Any]) -> None:
+    """Make a new ``folder`` a link to a finished run next to it that came from the same configuration, if any did.
 
     Two sweeps may name one run differently (``loss_on=targets`` is the default anyway); it is still paid for once. A
     folder that holds nothing but our marker and logs is new.
@@ -113,15 +111,16 @@ def adopt(folder: str | Path, config: Mapping[str, Any]) -> None:
         StorageError: the link cannot be made, or the folder is somebody else's.
     """
     folders.check(folder)
-    folder, wanted = Path(folder), config_hash(result_keys(config))
+    folder = Path(folder)
     if folder.is_symlink() or folder.exists() and any(_is_work(path) for path in folder.iterdir()):
         return
-    for metrics in sorted(folder.parent.glob(f"*/{METRICS}")):
-        if not metrics.parent.is_symlink() and _hash_in(metrics) == wanted and folders.is_ours(metrics.parent):
-            print(f"{folder} is the same run as {metrics.parent}", flush=True)
+    for other in (metrics.parent for metrics in sorted(folder.parent.glob(f"*/{METRICS}"))):
+        saved = None if other.is_symlink() or not folders.is_ours(other) else _saved(other)
+        if saved is not None and not any(differences(saved, config)):
+            print(f"{folder} is the same run as {other}", flush=True)
             with writing(folder):
                 if _make_way(folder):
-                    folder.symlink_to(metrics.parent.name)
+                    folder.symlink_to(other.name)
             return
 
 
@@ -149,14 +148,6 @@ def _make_way(folder: Path) -> bool:
     return True
 
 
-def _hash_in(metrics: Path) -> str | None:
-    """The configuration's hash in a ``metrics.json``, which may be somebody else's file of that name."""
-    with suppress(OSError, ValueError, AttributeError):
-        found: str | None = json.loads(metrics.read_text(encoding="utf-8")).get("config_hash")
-        return found
-    return None
-
-
 @contextmanager
 def locked(folder: str | Path) -> Iterator[None]:
     """Hold the folder for this process: another one that wants it (a cell of a parallel sweep) waits its turn.
@@ -167,27 +158,28 @@ def locked(folder: str | Path) -> Iterator[None]:
     folders.claim(folder)
     path = Path(folder, ".lock")
     with writing(path):
-        file = appending(path)
-    with file:
+        lock = FileLock(path)
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            held = lock.acquire(timeout=0)
+        except Timeout:
             print(f"waiting for another process that works in {folder}", flush=True)
-            fcntl.flock(file, fcntl.LOCK_EX)
+            held = lock.acquire()
+    with held:
         yield
 
 
-def _refuse_another(folder: Path, shaped: Mapping[str, Any], ignore: Sequence[str]) -> None:
-    try:
-        saved = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))
-    except yaml.YAMLError:
-        saved = None
-    if not isinstance(saved, dict):
+def _refuse_another(folder: Path, config: Mapping[str, Any]) -> None:
+    if (saved := _saved(folder)) is None:
         raise StorageError(f"{folder / CONFIG} is not a configuration; remove {folder} or choose another run folder")
-    there = result_keys(saved, ignore)
-    for key in sorted({*there, *shaped}, key=lambda key: (key not in editions.ABSENT, key)):
-        theirs, ours = (leaves.get(key, editions.ABSENT.get(key, _ABSENT)) for leaves in (there, shaped))
-        if theirs != ours:
-            raise StorageError(
-                f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"
-            )
+    for key, theirs, ours in differences(saved, config):
+        raise StorageError(
+            f"{folder} was made with {key}={theirs}, not {key}={ours}; choose another run folder or remove that one"
+        )
+
+
+def _saved(folder: Path) -> dict[str, Any] | None:
+    """The configuration that a run folder was begun with; None where that is not readable."""
+    with suppress(OSError, ValueError, yaml.YAMLError):
+        saved = yaml.load((folder / CONFIG).read_text(encoding="utf-8"), getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        return saved if isinstance(saved, dict) else None
+    return None

@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 from typing import Any
 
-from fireact.ranges import Text
+from fireact.ranges import NoEffect, Text
 from fireact.tasks.questions import QuestionFile
 from fireact.trajectories.records import Question
 from fireact.trajectories.storage.download import Need, fetch, need
@@ -19,7 +19,7 @@ _FILE = "bamboogle/test.csv"
 class Bamboogle(QuestionFile):
     """All there is is a test split, for evaluation only. See ``QuestionFile``."""
 
-    def __init__(self, name: Text = "bamboogle", cache_dir: Text = ".cache/data", **arrangement: Any) -> None:
+    def __init__(self, name: Text = "bamboogle", cache_dir: NoEffect[Text] = ".cache/data", **arrangement: Any) -> None:
         super().__init__(name, **arrangement)
         self._cache_dir = cache_dir
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from fireact.errors import ConfigError, DataError
-from fireact.ranges import Text
+from fireact.ranges import NoEffect, Text
 from fireact.tasks.hotpotqa_files import read_paragraphs, read_rows
 from fireact.tasks.questions import QuestionFile
 from fireact.trajectories.records import Document, Question
@@ -56,7 +56,7 @@ class HotpotQA(QuestionFile):
         questions: Literal["paper", "dev", "train", "distractor300"] | None = None,
         path: Text | None = None,
         order: Literal["file", "shuffle", "paper"] = "file",
-        cache_dir: Text = ".cache/data",
+        cache_dir: NoEffect[Text] = ".cache/data",
         **arrangement: Any,
     ) -> None:
         super().__init__(name, order, **arrangement)

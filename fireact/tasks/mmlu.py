@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from typing import Any, Literal
 
 from fireact.errors import ConfigError
-from fireact.ranges import Text, Texts
+from fireact.ranges import NoEffect, Text, Texts
 from fireact.tasks.questions import QuestionFile, starts
 from fireact.trajectories.records import Question
 from fireact.trajectories.storage.download import Need, fetch, names, need
@@ -35,7 +35,7 @@ class MMLU(QuestionFile):
         name: Text = "mmlu",
         subjects: Text | Texts = "all",
         split: Literal["dev", "val", "test"] = "test",
-        cache_dir: Text = ".cache/data",
+        cache_dir: NoEffect[Text] = ".cache/data",
         **arrangement: Any,
     ) -> None:
         super().__init__(name, right=starts, **arrangement)

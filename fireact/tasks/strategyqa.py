@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Any, Literal
 
 from fireact.errors import ConfigError
-from fireact.ranges import Text
+from fireact.ranges import NoEffect, Text
 from fireact.tasks.questions import QuestionFile, starts
 from fireact.trajectories.records import Document, Question
 from fireact.trajectories.storage.download import Need, fetch, need
@@ -28,8 +28,8 @@ class StrategyQA(QuestionFile):
     """
 
     def __init__(
-        self, name: Text = "strategyqa", split: Literal["dev", "train"] = "dev", cache_dir: Text = ".cache/data",
-        **arrangement: Any,
+        self, name: Text = "strategyqa", split: Literal["dev", "train"] = "dev",
+        cache_dir: NoEffect[Text] = ".cache/data", **arrangement: Any,
     ) -> None:
         super().__init__(name, right=starts, **arrangement)
         if split not in _FILES:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import ConfigError, StorageError
-from fireact.ranges import Count, Text
+from fireact.ranges import Count, NoEffect, Text
 from fireact.tools.bm25 import BM25, TitleWeight, parse_document
 from fireact.tools.corpora import Mapped, text_of
 from fireact.tools.mapped import open_mapped, place_of
@@ -47,7 +47,7 @@ class WikipediaBM25(BM25):
         k: Count = 1,
         words: Count = 40,
         title_weight: TitleWeight = 2,
-        cache_dir: Text = ".cache/bm25",
+        cache_dir: NoEffect[Text] = ".cache/bm25",
         downloads: Text = ".cache/data",
     ) -> None:
         shards = _folder(path)

@@ -14,7 +14,7 @@ import numpy as np
 from annotated_types import Interval
 
 from fireact.errors import ConfigError, DataError
-from fireact.ranges import Count, Text
+from fireact.ranges import Count, NoEffect, Text
 from fireact.tools.base import NOTHING
 from fireact.tools.corpora import Corpus, Mapped, SharedCorpus, mapped_corpus, mapped_file, text_of
 from fireact.tools.postings import WORDLESS
@@ -56,7 +56,7 @@ class BM25:
         k: Count = 1,
         words: Count = 40,
         title_weight: TitleWeight = 2,
-        cache_dir: Text | Path | None = None,
+        cache_dir: NoEffect[Text | Path | None] = None,
     ) -> None:
         if corpus is None:
             raise ConfigError("search.corpus is not set; give a task with documents or a JSONL file of title and text")

@@ -6,7 +6,7 @@ import os
 from typing import Any
 
 from fireact.errors import ConfigError, ToolError
-from fireact.ranges import Text
+from fireact.ranges import NoEffect, Text
 from fireact.tools.base import NOTHING
 from fireact.tools.http import Http, Limits, at, explained
 
@@ -34,7 +34,7 @@ class SerpApi:
         engine: Text = "google",
         gl: Text = "us",
         hl: Text = "en",
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: NoEffect[Limits] = Limits(),  # noqa: B008 - frozen
     ) -> None:
         key = os.environ.get(KEY)
         if not key:

@@ -8,7 +8,7 @@ import httpx
 from annotated_types import Interval
 
 from fireact.errors import ConfigError, ToolError
-from fireact.ranges import Count, Text
+from fireact.ranges import Count, NoEffect, Text
 from fireact.tools.base import NOTHING
 from fireact.tools.bm25 import snippet
 from fireact.tools.http import Http, Limits, at, explained
@@ -30,11 +30,11 @@ class Wikipedia:
 
     def __init__(
         self,
-        contact: str,
+        contact: NoEffect[str],
         base_url: Text = "https://en.wikipedia.org/w/api.php",
         k: Annotated[int, Interval(ge=1, le=50)] = 1,
         words: Count = 40,
-        limits: Limits = Limits(),  # noqa: B008 - frozen
+        limits: NoEffect[Limits] = Limits(),  # noqa: B008 - frozen
     ) -> None:
         if not contact:
             raise ConfigError("search.contact is empty; Wikimedia asks for an e-mail address or a page to write to")

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import copy
-import dataclasses
 import functools
 import math
 import subprocess
 import sys
-import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Protocol
@@ -21,7 +19,7 @@ from omegaconf import OmegaConf
 
 from fireact import cli
 from fireact.cli import checking, composing, keys, schema
-from fireact.cli.declared import UNKNOWN, declared
+from fireact.cli.declared import UNKNOWN, declared, declared_by
 from fireact.cli.values import fault, said
 from fireact.errors import ConfigError
 from fireact.ranges import Count, NonNegative, Positive, Seed, Text, Texts
@@ -239,11 +237,14 @@ def test_a_range_is_said_in_words(hint: Any, words: str) -> None:
     assert said(hint) == words
 
 
+SECTIONS = {"act": schema.Act, "journal": schema.Journal, "scored": schema.Scored, "size": schema.Size}
+
+
 def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
     """(key, the class that declares it or "") of every key below ``node`` that holds no other."""
     for name, below in node.items():
         path = f"{key}.{name}" if key else name
-        if isinstance(below, dict) and ("_target_" in below or path in schema.SECTIONS):
+        if isinstance(below, dict) and ("_target_" in below or path in SECTIONS):
             yield from _leaves(below, path)
         elif name not in ("_target_", "_partial_", "_convert_", "defaults"):
             yield path, node.get("_target_", "")
@@ -252,11 +253,9 @@ def _leaves(node: Any, key: str = "") -> Iterator[tuple[str, str]]:
 def test_every_key_of_conf_is_declared() -> None:
     """With its type, that is: by its class, by the schema, or as a part of the recipe that both read."""
     declarations = {"train": schema.Train, "evaluate": schema.Acting, "generate": schema.Generate}
-    filled_in = {"experiment", "cell"}
     for script, declaration in declarations.items():
-        hints = typing.get_type_hints(declaration)
-        known = {*hints, *filled_in, *keys.groups()}
-        known |= {f"{name}.{field.name}" for name, its in schema.SECTIONS.items() for field in dataclasses.fields(its)}
+        known = {*declared_by(declaration).hints, *keys.groups()}
+        known |= {f"{name}.{inner}" for name, its in SECTIONS.items() for inner in declared_by(its).hints}
         for file in (keys.CONF / "common.yaml", keys.CONF / f"{script}.yaml"):
             text = yaml.safe_load(file.read_text(encoding="utf-8"))
             for key, target in _leaves({name: text[name] for name in text if name not in ("hydra", "defaults")}):

@@ -17,7 +17,8 @@ from omegaconf import DictConfig, OmegaConf
 
 from fireact import cli
 from fireact.cli import composing, keys
-from fireact.cli.command import Begin, Script, Sweep
+from fireact.cli.cells import Script
+from fireact.cli.command import Hooks, Sweep
 from fireact.errors import ConfigError, DataError, FireActError
 
 FILES = {
@@ -64,11 +65,11 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
 
-    def run(*arguments: str, script: Script = lambda cfg: print(cfg.run_dir), begin: Begin | None = None) -> Outcome:
+    def run(*arguments: str, script: Script = lambda cfg: print(cfg.run_dir), hooks: Hooks | None = None) -> Outcome:
         quiet = ["hydra/job_logging=none", "hydra/hydra_logging=none"]  # pytest keeps its own log handlers
         monkeypatch.setattr(sys, "argv", ["job.py", *arguments, *quiet])
         with pytest.raises(SystemExit) as stop:
-            cli.main("job", begin)(script)()
+            cli.main("job", hooks)(script)()
         captured = capsys.readouterr()
         return Outcome(stop.value.code, captured.out, captured.err)
 
@@ -98,7 +99,7 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ("-m experiment=misspelt seed=1,2", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
                                             "did you mean optim.steps?"),
         ("runs_dir=conf/job.yaml", "cannot use conf/job.yaml/job/small-seed0 (Not a directory); "
-                                   "free or mend that place, or choose another with runs_dir=DIR"),
+                                   "free or fix that place, or choose another with runs_dir=DIR"),
     ],
 )  # fmt: skip
 def test_a_mistake_in_the_command_is_one_sentence(command: Command, arguments: str, sentence: str) -> None:
@@ -144,23 +145,28 @@ def test_in_a_sweep_a_folder_of_somebody_else_s_is_left_as_it_is(command: Comman
     outcome = command("-m", "seed=1,2")
     last = "1 of 2 cells failed; run the same command to try them again\n"
     assert (outcome.code, outcome.out, outcome.err) == (1, "runs/job/small-seed2\n", refused + last)
-    outcome = command("-m", "seed=1,2", begin=_nothing_at_the_end)  # all cells are known before the first one runs
+    outcome = command("-m", "seed=1,2", hooks=Silent())  # all cells are known before the first one runs
     assert (outcome.code, outcome.out, outcome.err) == (1, "", refused)
     assert [path.name for path in theirs.parent.iterdir()] == ["failed.txt"] and theirs.read_text() == "theirs"
 
 
-def _nothing_at_the_end(sweep: Sweep) -> Callable[[], None]:
-    return lambda: None
+class Silent:
+    """Nothing around the cells but that all of them are known before the first one runs."""
+
+    def check(self, sweep: Sweep) -> None: ...
+    def conclude(self, sweep: Sweep) -> None: ...
+    def plan(self, sweep: Sweep) -> int:
+        return 0
 
 
 def test_what_hydra_writes_of_a_sweep_replaces_no_file_of_somebody_else_s(command: Command, tmp_path: Path) -> None:
     sweep = ("-m", "seed=1,2")
     for _ in range(2):
-        assert command(*sweep, begin=_nothing_at_the_end).code == 0
+        assert command(*sweep, hooks=Silent()).code == 0
     theirs = tmp_path / "runs" / "multirun.yaml"
     assert theirs.is_file()  # Hydra writes it
     theirs.write_text("hydra: {}\n")
-    outcome = command(*sweep, begin=_nothing_at_the_end)
+    outcome = command(*sweep, hooks=Silent())
     assert (outcome.code, outcome.out, theirs.read_text()) == (1, "", "hydra: {}\n")
     assert outcome.err.startswith("runs/multirun.yaml, which Hydra would write over, is not of a sweep of ours;")
 
@@ -170,7 +176,7 @@ def test_only_a_link_of_ours_goes_with_the_run_that_it_led_to(command: Command, 
     jobs.mkdir(parents=True)
     (jobs / "small-seed1").symlink_to("gone")
     (jobs / "small-seed2").symlink_to(tmp_path / "unplugged")
-    outcome = command("-m", "seed=1,2", begin=_nothing_at_the_end)
+    outcome = command("-m", "seed=1,2", hooks=Silent())
     assert (outcome.code, (jobs / "small-seed2").is_symlink(), (jobs / "small-seed1").exists()) == (1, True, False)
     assert outcome.err.startswith(f"runs/job/small-seed2 is a link to {tmp_path}/unplugged, which is no run folder of")
 
@@ -197,7 +203,7 @@ def test_a_full_disk_is_named_but_a_bug_keeps_its_trace(command: Command, monkey
     def full(cfg: DictConfig) -> None:
         raise OSError(28, "No space left on device")
 
-    sentence = "cannot use the run folder (No space left on device); free or mend that place, or choose another with"
+    sentence = "cannot use the run folder (No space left on device); free or fix that place, or choose another with"
     assert command(script=full).err == f"{sentence} runs_dir=DIR\n"
 
     def bug(cfg: DictConfig) -> None:

@@ -15,7 +15,9 @@ import pytest
 
 from fireact import cli
 from fireact.errors import ConfigError, ModelError, ReplayMiss, StorageError
-from fireact.runs import acting
+from fireact.runs import acting, parts
+from fireact.runs import collect as collecting
+from fireact.runs import evaluate as evaluating
 from fireact.trajectories.dialogue import dialogue_of
 from fireact.trajectories.files import read
 from fireact.trajectories.records import Trajectory
@@ -28,11 +30,11 @@ def compose(script: str, folder: Path, *overrides: str) -> cli.Config:
 
 
 def evaluate(folder: Path, *overrides: str) -> dict[str, Any]:
-    return acting.evaluate(compose("evaluate", folder, *overrides))
+    return evaluating.evaluate(compose("evaluate", folder, *overrides))
 
 
 def collect(folder: Path, *overrides: str) -> list[Trajectory]:
-    kept = acting.collect(compose("generate", folder, *overrides))
+    kept = collecting.collect(compose("generate", folder, *overrides))
     trajectories = list(read(folder / "trajectories.jsonl", Counter()))
     assert len(trajectories) == kept
     return trajectories
@@ -105,7 +107,7 @@ def test_no_secret_enters_the_journal_s_settings(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     monkeypatch.setenv("SERPAPI_API_KEY", "sk-secret")
     cfg = compose("evaluate", tmp_path, "lm=openai", "lm.model=m", "search=serpapi")
-    settings = {**acting._settings("lm", cfg.lm), **acting._settings("search", cfg.search)}
+    settings = {**parts.settings("lm", cfg.lm), **parts.settings("search", cfg.search)}
     assert "sk-secret" not in str(settings)
     assert settings["lm.temperature"] == 0.0 and settings["search.engine"] == "google"
     assert not {"lm.budget_usd", "lm.timeout_s", "lm.concurrency", "lm.stream", "search.limits.retries"} & set(settings)
@@ -117,7 +119,7 @@ def test_the_content_of_a_named_file_is_part_of_the_settings(tmp_path: Path) -> 
     def settings(text: str) -> dict[str, Any]:
         corpus.write_text(text)
         cfg = compose("evaluate", tmp_path, "search=bm25", f"search.corpus={corpus}")
-        return acting._settings("search", cfg.search)
+        return parts.settings("search", cfg.search)
 
     assert settings("a") != settings("b")
 
@@ -173,7 +175,7 @@ def test_an_outage_is_said_and_leaves_the_run_open(tmp_path: Path, monkeypatch: 
     monkeypatch.setenv("OPENAI_API_KEY", "sk-test")
     with serving(*[error(500, "oops")] * 3, chat("Thought: I know.\nAction: finish[X]")) as server:
         lm = ["lm=openai", "lm.model=m", f"lm.base_url={server.url}", "task.limit=3", "lm.max_retries=0"]
-        with pytest.raises(ModelError, match="no question could be acted out: .*mend that and run the same command"):
+        with pytest.raises(ModelError, match="no question could be acted out: .*fix that and run the same command"):
             evaluate(tmp_path, *lm, "lm.concurrency=1")
         assert not (tmp_path / "metrics.json").exists()
         assert evaluate(tmp_path, *lm, "lm.concurrency=1")["endings"] == {"finish": 3}

@@ -15,7 +15,8 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError
-from fireact.runs.dashboard import COLUMNS, Silent, WandbRun, opened, row, without_secrets
+from fireact.runs.dashboard import COLUMNS, Silent, WandbRun, opened, row
+from fireact.runs.redaction import without_secrets
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
 from tests.conftest import ROOT
 from tests.wandb_file import written

@@ -12,12 +12,12 @@ import yaml
 
 from fireact import cli
 from fireact.cli import composing
-from fireact.cli.command import Sweep
 from fireact.errors import DataError
 from fireact.models import device, hub, speed
 from fireact.models.device import Device
 from fireact.models.shape import LLAMA2_7B, Tuning
-from fireact.runs import planning, preflight, sweep
+from fireact.runs import planning, preflight
+from fireact.runs.preflight import jobs
 from fireact.runs.result_keys import result_keys
 from fireact.trajectories.storage import download
 from tests.conftest import ROOT
@@ -29,7 +29,7 @@ H100 = Device("gpu", "NVIDIA H100 80GB HBM3", 80 * 2**30)
 def plan(tmp_path, tiny_folder, monkeypatch, capsys):
     """What ``plan=true`` prints of a command, its lines cut into cells, and how many refusals there are."""
     monkeypatch.setattr(preflight, "_passed", set())
-    monkeypatch.setattr(sweep, "_checked", set())
+    monkeypatch.setattr(jobs, "_checked", set())
     monkeypatch.setattr(hub, "hub_answers", lambda: False)
     monkeypatch.setattr(device, "found", lambda: Device("cpu", "CPU", 24 * 2**30))
     places = [f"runs_dir={tmp_path}/runs", f"cache_dir={tmp_path}/cache"]
@@ -43,7 +43,7 @@ def plan(tmp_path, tiny_folder, monkeypatch, capsys):
         arguments = [*places, *tiny, *own, *overrides]
         cells = composing.plan(script, arguments) or [cli.compose(script, arguments)]
         before = sorted(tmp_path.rglob("*"))
-        refused = planning.show(Sweep(None, tmp_path / "grid", "", cells, sweeps="-m" in overrides))
+        refused = planning.show(cli.Sweep(None, tmp_path / "grid", "", cells, sweeps="-m" in overrides))
         assert sorted(tmp_path.rglob("*")) == before
         lines = capsys.readouterr().out.splitlines()
         return [[part.strip() for part in line.strip("│").split("│")] for line in lines if "│" in line], lines, refused

@@ -15,6 +15,8 @@ from fireact.models import device, hub
 from fireact.models.device import Device
 from fireact.models.shape import LLAMA2_7B, Shape
 from fireact.runs import preflight, sweep
+from fireact.runs.evaluations import check_names
+from fireact.runs.preflight import jobs
 from fireact.runs.preflight.to_tune import ON_THIS_MACHINE
 from fireact.trajectories.storage import download
 
@@ -23,7 +25,7 @@ from fireact.trajectories.storage import download
 def nothing_passed(monkeypatch):
     """What an earlier test found well is looked at again."""
     monkeypatch.setattr(preflight, "_passed", set())
-    monkeypatch.setattr(sweep, "_checked", set())
+    monkeypatch.setattr(jobs, "_checked", set())
     monkeypatch.setattr(hub, "hub_answers", lambda: False)
 
 
@@ -43,7 +45,7 @@ def said(places):
 
     def ask(script, *overrides):
         cfg = cli.compose(script, [*places, *overrides])
-        return [problem.sentence for problem in preflight.problems(sweep.jobs([cfg]))]
+        return [problem.sentence for problem in preflight.problems(jobs.jobs([cfg]))]
 
     return ask
 
@@ -113,7 +115,7 @@ def test_a_server_that_does_not_answer_is_named(said, monkeypatch):
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}/v1"
         lm = ["lm=openai", "lm.model=m", f"lm.base_url={url}"]
-        refused = f"no server answers at lm.base_url={url} (Connection refused); start it, or mend the address or the"
+        refused = f"no server answers at lm.base_url={url} (Connection refused); start it, or check the address and the"
         assert said("evaluate", *lm) == [f"{refused} network"]
         taken.listen()
         assert said("evaluate", *lm) == []
@@ -172,10 +174,10 @@ def test_what_is_searched_and_where_it_is_journaled_is_looked_at(said, asked, tm
 def test_ranks_and_names_of_nothing_are_refused_before_a_sweep(places, tiny):
     grid = [*places, *tiny, "act.task=[miniwiki]", "-m"]
     with pytest.raises(ConfigError, match="^trainer.devices=2 on the CPU needs process_per_cell=true in a sweep"):
-        sweep._refuse_ranks(composing.plan("train", [*grid, "trainer.devices=1,2"]))
+        sweep.Tuning().check(cli.Sweep(None, places, "", composing.plan("train", [*grid, "trainer.devices=1,2"])))
     cells = composing.plan("train", [*grid, "act.overrides=['search=bm26: search.k=2']"])
     with pytest.raises(ConfigError, match="^act.overrides names search=bm26, which no evaluation of this sweep is"):
-        sweep._refuse_names_of_nothing(cells, list(sweep.tuned_and_acted(cells)))
+        check_names(cells)
 
 
 def test_a_gpu_that_is_not_there_is_said_before_anything_begins(said, tiny, tmp_path, monkeypatch):
@@ -197,7 +199,7 @@ def test_a_gpu_that_is_not_there_is_said_before_anything_begins(said, tiny, tmp_
 def test_cells_that_run_on_other_machines_may_find_their_gpu_there(places, tiny, monkeypatch):
     monkeypatch.setattr(device, "found", lambda: Device("cpu", "CPU", 2**40))
     cells = [cli.compose("train", [*places, *tiny, "trainer=gpu", "act.prompted=[]"])]
-    assert list(preflight.problems(sweep.jobs(cells, here=False))) == []
+    assert list(preflight.problems(jobs.jobs(cells, here=False))) == []
 
 
 @pytest.mark.parametrize("gib, sentence, fatal", [
@@ -217,7 +219,7 @@ def test_every_cell_is_checked_and_the_first_concerned_is_named(places, tiny, tm
     grid = [*places, *tiny, "act.prompted=[]", "act.search=[bm25,serpapi]", "seed=0,1", "-m", "act.task=[miniwiki]"]
     cells = composing.plan("train", grid)
     with pytest.raises(ConfigError) as refused:
-        preflight.refuse(sweep.jobs(cells))
+        preflight.refuse(jobs.jobs(cells))
     folder = f"{cells[0].run_dir}/acting/fireact-miniwiki-serpapi-n3"
     key = "SERPAPI_API_KEY is not set; put your SerpApi key into that environment variable"
     assert str(refused.value) == f"{folder}: {key} (nothing was run)"

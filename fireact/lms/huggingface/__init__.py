@@ -20,7 +20,7 @@ from fireact.formats import text_format
 from fireact.formats.base import TextFormat
 from fireact.lms.base import Completion
 from fireact.models.backbone import Backbone
-from fireact.ranges import Count, NonNegative, Positive, Seed
+from fireact.ranges import Count, NoEffect, NonNegative, Positive, Seed
 from fireact.trajectories.dialogue import Dialogue, cut_turn, turn_is_over
 
 if TYPE_CHECKING:
@@ -49,13 +49,13 @@ class HuggingFace:
     def __init__(
         self,
         backbone: Backbone,
-        adapter: str | None = None,
+        adapter: NoEffect[str | None] = None,
         temperature: NonNegative = 0.0,
         seed: Seed = 0,
         max_new_tokens: Count = 96,
         max_context: Annotated[int, Interval(ge=2, le=10**9)] = 2048,
-        concurrency: Count = 64,
-        cache_gib: Positive | None = None,
+        concurrency: NoEffect[Count] = 64,
+        cache_gib: NoEffect[Positive | None] = None,
     ) -> None:
         from fireact.lms.huggingface.choice import actor_of
         from fireact.models.weights import encoding_of, load_for_acting

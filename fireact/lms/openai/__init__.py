@@ -26,7 +26,7 @@ from fireact.lms.openai.request import check_extra_body, check_limit_key
 from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
-from fireact.ranges import Count, NonNegative, Positive, Retries, Seconds, Seed, Text
+from fireact.ranges import Count, NoEffect, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn, reasoned
 from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
@@ -67,19 +67,19 @@ class OpenAI:
         temperature: NonNegative = 0.0,
         max_new_tokens: Count = 256,
         seed: Seed | None = None,
-        stream: bool = True,
+        stream: NoEffect[bool] = True,
         omit: Collection[Text] = (),
         max_tokens_key: Text = "max_tokens",
         extra_body: Mapping[str, Any] | None = None,
-        concurrency: Count = 16,
-        requests_per_minute: Positive | None = None,
-        tokens_per_minute: Positive | None = None,
-        timeout_s: Seconds = 120.0,
-        max_retries: Retries = 6,
-        budget_usd: NonNegative | None = None,
-        prices: Mapping[str, Mapping[Literal["input", "output"], NonNegative]] | None = None,
-        api_key_env: Text = "OPENAI_API_KEY",
-        ledger: Ledger | None = None,
+        concurrency: NoEffect[Count] = 16,
+        requests_per_minute: NoEffect[Positive | None] = None,
+        tokens_per_minute: NoEffect[Positive | None] = None,
+        timeout_s: NoEffect[Seconds] = 120.0,
+        max_retries: NoEffect[Retries] = 6,
+        budget_usd: NoEffect[NonNegative | None] = None,
+        prices: NoEffect[Mapping[str, Mapping[Literal["input", "output"], NonNegative]] | None] = None,
+        api_key_env: NoEffect[Text] = "OPENAI_API_KEY",
+        ledger: NoEffect[Ledger | None] = None,
         clock: Callable[[], float] = time.monotonic,
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:

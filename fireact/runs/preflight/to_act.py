@@ -43,14 +43,14 @@ def prompt(cfg: Config) -> None:
 
 def search(cfg: Config) -> str | None:
     """The search tool has its corpus, its key and its server, where the method searches; a line on what it fetches."""
-    if not _replays(cfg) and SEARCH in getattr(build(cfg.method), "actions", (SEARCH,)):
+    if cfg.journal.replay != "only" and SEARCH in getattr(build(cfg.method), "actions", (SEARCH,)):
         return _search(cfg.search, asks=not Path(cfg.journal.path).exists())
     return None
 
 
 def model(cfg: Config) -> str | None:
     """The model has its weights, or its key and its server; a line where weights are to be fetched."""
-    if _replays(cfg):
+    if cfg.journal.replay == "only":
         return None
     node = cfg.lm
     if "backbone" in node:
@@ -87,7 +87,7 @@ def journal(cfg: Config) -> None:
     path = Path(cfg.journal.path).absolute()
     place = next(place for place in (path, *path.parents) if place.exists())
     fits = place.is_file() if place == path else place.is_dir()
-    if cfg.journal.replay not in ("off", False) and not (fits and os.access(place, os.W_OK)) and not _replays(cfg):
+    if cfg.journal.replay == "reuse" and not (fits and os.access(place, os.W_OK)):
         raise StorageError(f"the journal {cfg.journal.path} can't be written there; choose another journal.path")
 
 
@@ -101,10 +101,6 @@ ACTING = (
 )
 
 
-def _replays(cfg: Config) -> bool:
-    return bool(cfg.journal.replay == "only")
-
-
 def _search(node: Any, asks: bool) -> str | None:
     """A tool that wraps another is as good as that one; an index is never built just to see."""
     line = _search(node.tool, asks) if "tool" in node else None
@@ -114,17 +110,13 @@ def _search(node: Any, asks: bool) -> str | None:
     if not node._target_.startswith(_OURS) or {"tool", "corpus"} & set(node):
         return line
     if needs := getattr(pkgutil.resolve_name(node._target_), "needs", None):
-        return _to_fetch(needs(**resolved(node)))
+        wanted: Sequence[Need] = needs(**resolved(node))
+        lines = (f"{need.name} is to be fetched from {need.source}, {(need.size or 0) / GIB:.1f} GiB"
+                 for need in wanted if need.path is None and need.source is not None)
+        return next(lines, None)
     asyncio.run(build(node).aclose())
     if node.get("base_url") and asks:
         _connect(node.base_url, "search.base_url", ToolError)
-    return None
-
-
-def _to_fetch(needs: Sequence[Need]) -> str | None:
-    for need in needs:
-        if need.path is None and need.source is not None:
-            return f"{need.name} is to be fetched from {need.source}, {(need.size or 0) / GIB:.1f} GiB"
     return None
 
 
@@ -156,4 +148,5 @@ def _connect(url: str, key: str, error: type[ModelError] | type[ToolError]) -> N
         socket.create_connection((parts.hostname, port), _PATIENCE_S).close()
     except OSError as reason:
         why = reason.strerror or reason
-        raise error(f"no server answers at {key}={url} ({why}); start it, or mend the address or the network") from None
+        fix = "start it, or check the address and the network"
+        raise error(f"no server answers at {key}={url} ({why}); {fix}") from None

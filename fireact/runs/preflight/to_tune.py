@@ -26,7 +26,7 @@ def gpu(cfg: Config) -> str | None:
     if trainer.accelerator == GPU and isinstance(trainer.devices, int) and trainer.devices > here.count:
         raise ConfigError(f"trainer.devices={trainer.devices} is more than the {here.count} found here; lower it")
     if trainer.accelerator == CPU and here.kind == GPU and begun and "trainer" not in cfg.cell:
-        return f"{cfg.run_dir} was begun on a CPU and goes on there; remove it to begin anew on the {here.name}"
+        return f"{cfg.run_dir} was begun on a CPU and goes on there; remove it to start again on the {here.name}"
     return None
 
 
@@ -103,7 +103,7 @@ ON_THIS_MACHINE = (
     Check(memory, ("trainer", "backbone", "adapter", "micro_batch_tokens", "optim.compile")),
 )
 TUNING = (
-    Check(backbone, ("backbone",)),  # first: nothing else is worth mending without it
+    Check(backbone, ("backbone",)),  # first: nothing else is worth fixing without it
     Check(data, ("data",)),
     Check(disk, ("backbone", "adapter", "runs_dir")),
     Check(logger, ("logger",)),

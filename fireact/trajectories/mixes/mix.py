@@ -10,7 +10,7 @@ from typing import Any
 
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
-from fireact.ranges import Count, Natural, Positive, Seed, Text, Texts
+from fireact.ranges import Count, Natural, NoEffect, Positive, Seed, Text, Texts
 from fireact.trajectories.files import placed
 from fireact.trajectories.learnable import check
 from fireact.trajectories.mixes.holdings import Lack, Released, held_by, said
@@ -69,8 +69,8 @@ class Mix:
         seed: Seed = 0,
         share_out: bool = True,
         proportions: Table | None = None,
-        released: Released | None = None,
-        at_most: bool = False,
+        released: NoEffect[Released | None] = None,
+        at_most: NoEffect[bool] = False,
     ) -> None:
         if size is not None and size < 1:
             raise ConfigError(f"size={size} trajectories is no training set; choose 1 or more")

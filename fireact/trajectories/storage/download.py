@@ -19,6 +19,7 @@ from filelock import FileLock
 from huggingface_hub import errors, hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from fireact.errors import DataError
+from fireact.ranges import NoEffect
 from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY, PublicFile
 from fireact.trajectories.storage.transfer import transfer
@@ -86,7 +87,7 @@ def names(head: str) -> list[str]:
     return [name for name in REGISTRY if name.startswith(head)]
 
 
-def fetch(name: str, cache_dir: str | Path = ".cache/data") -> Path:
+def fetch(name: str, cache_dir: NoEffect[str | Path] = ".cache/data") -> Path:
     """A checked local copy of the public file ``name``, a path of the mirror's layout.
 
     It is used where it lies: below the mirror, below ``cache_dir``, or in the hub's own cache. What lies nowhere is

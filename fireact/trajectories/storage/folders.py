@@ -118,7 +118,7 @@ def is_own_log(path: Path) -> bool:
 
 
 def is_own_link(path: str | Path) -> bool:
-    """Whether ``runs.adopt`` may have made this link: to something beside it."""
+    """Whether ``run_folders.link_to_equal`` may have made this link: to something next to it."""
     return os.path.islink(path) and os.path.dirname(os.readlink(path)) == ""
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import yaml
 
-from fireact.cli.command import Sweep
+from fireact.cli import Sweep
 from fireact.cli.leaving_out import forget
 from fireact.errors import StorageError
 from fireact.runs import run_folders, sweep
@@ -55,7 +55,7 @@ def test_a_folder_of_somebody_else_s_is_refused_and_left_as_it_is(tmp_path: Path
     attempts = [
         lambda: run_folders.open(folder, CONFIG),
         lambda: run_folders.locked(folder).__enter__(),
-        lambda: run_folders.adopt(folder, CONFIG),
+        lambda: run_folders.link_to_equal(folder, CONFIG),
         lambda: folders.claim(folder, GRID),
     ]
     for attempt in attempts:
@@ -184,14 +184,14 @@ def test_runs_below_a_link_are_runs(tmp_path: Path) -> None:
     assert (tmp_path / "large" / "a" / RUN.marker).is_file()
 
 
-def test_an_equal_run_is_adopted_from_among_other_people_s_folders(tmp_path: Path) -> None:
+def test_an_equal_run_is_linked_to_among_other_people_s_folders(tmp_path: Path) -> None:
     run_folders.open(tmp_path / "z", CONFIG).finish({})
     for name, text in {"a": "[1]", "b": "{", "c": "{}"}.items():
         (tmp_path / name).mkdir()
         (tmp_path / name / "metrics.json").write_text(text)
     folders.claim(tmp_path / "new")
     (tmp_path / "new" / "train.log").write_text("a line\n")
-    run_folders.adopt(tmp_path / "new", CONFIG)
+    run_folders.link_to_equal(tmp_path / "new", CONFIG)
     assert os.readlink(tmp_path / "new") == "z"
     assert run_folders.open(tmp_path / "new", CONFIG).state is run_folders.State.FINISHED
 
@@ -201,7 +201,7 @@ def test_a_folder_in_which_work_has_begun_is_not_replaced_by_a_link(tmp_path: Pa
     run_folders.open(tmp_path / "z", CONFIG).finish({})
     folders.claim(tmp_path / "new")
     (tmp_path / "new" / begun).write_text("precious")
-    run_folders.adopt(tmp_path / "new", CONFIG)
+    run_folders.link_to_equal(tmp_path / "new", CONFIG)
     assert not (tmp_path / "new").is_symlink() and (tmp_path / "new" / begun).read_text() == "precious"
 
 
@@ -227,7 +227,7 @@ def test_a_sweep_ends_in_no_folder_of_somebody_else_s(tmp_path: Path) -> None:
     (tmp_path / "grid.json").write_text("{}")
     before = everything(tmp_path)
     with pytest.raises(StorageError, match="is no grid folder of ours, so nothing in it was touched; move it away, or"):
-        sweep.table_of(lambda cells: iter(()))(Sweep("e", tmp_path, "c", []))
+        sweep.Evaluating().check(Sweep("e", tmp_path, "c", []))
     assert everything(tmp_path) == before
 
 

@@ -1,0 +1,136 @@
+"""The cells of one command: each is run as Hydra asks for it, and what went wrong is said in a sentence."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import os
+import subprocess
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from fireact.cli.checking import check, check_given
+from fireact.cli.composing import finished
+from fireact.cli.explaining import explain
+from fireact.cli.leaving_out import forget
+from fireact.trajectories.storage import folders
+from fireact.trajectories.storage.folders import FAILED
+
+Script = Callable[[DictConfig], float | None]
+
+
+class Cells:
+    """Runs the cells of one command and keeps count of those that failed in this process.
+
+    ``planned`` holds the run folders of a sweep's cells in order, where they are known beforehand.
+    """
+
+    def __init__(self, script: Script) -> None:
+        self.script, self.ran, self.failed = script, 0, 0
+        self.planned: list[str] = []
+        self.folder = "the run folder"
+
+    @property
+    def run(self) -> Script:
+        """What Hydra calls once a cell; it looks like the script, for Hydra names the job after its module."""
+
+        @functools.wraps(self.script)
+        def run(cfg: DictConfig) -> float | None:
+            context = HydraConfig.get()
+            sweeping = context.mode == hydra.types.RunMode.MULTIRUN
+            finished(cfg, context, context.runtime.output_dir)
+            if self.planned and cfg.run_dir not in self.planned:  # Hydra runs what is left out, too
+                forget(Path(cfg.run_dir))
+                return None
+            self.ran += 1
+            self.folder = cfg.run_dir
+            if self.planned:
+                number = self.planned.index(cfg.run_dir) + 1
+                print(f"cell {number} of {len(self.planned)}: {cfg.run_dir}", flush=True)
+            with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
+                folders.claim(cfg.run_dir)
+                check(str(context.job.config_name), cfg)
+                check_given(cfg)
+                if sweeping and _apart(cfg):
+                    self._run_in_a_process_of_its_own(context.overrides.task)
+                    return None
+                if sweeping and "then_act" in cfg:
+                    cfg.then_act = True
+                return self.script(cfg)
+            return None
+
+        return run
+
+    def _run_in_a_process_of_its_own(self, overrides: Sequence[str]) -> None:
+        script = inspect.getfile(self.script)
+        process = subprocess.Popen([sys.executable, script, *overrides, "hydra.mode=RUN", "then_act=true"])
+        try:
+            self.failed += process.wait() != 0
+        except KeyboardInterrupt:
+            process.wait()  # it was interrupted too, and leaves a checkpoint first
+            raise
+
+    @contextmanager
+    def reported(self, cell: str | None = None) -> Iterator[None]:
+        """Say a user's mistake in one sentence and go on; let bugs through, except from the ``cell`` of a sweep."""
+        try:
+            if cell:
+                folders.forget_failure(cell)
+            yield
+        except Exception as error:
+            sentence = explain(error)
+            if sentence is None and cell is None:
+                raise
+            if sentence is None:
+                traceback.print_exc()
+                sentence = f"a bug: {type(error).__name__}: {error}"
+            self.failed += 1
+            print(sentence, file=sys.stderr)
+            if cell:
+                folders.note_failure(cell, sentence)
+
+    @contextmanager
+    def piped(self) -> Iterator[None]:
+        """Leave in silence where nobody reads on, as in ``--help | head``, unless work is cut off by that."""
+        try:
+            yield
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes at its end
+            if self.ran:
+                raise
+
+    @contextmanager
+    def interruptible(self) -> Iterator[None]:
+        """Answer Ctrl-C with where the work is."""
+        try:
+            yield
+        except (KeyboardInterrupt, SystemExit) as stop:
+            # Lightning answers Ctrl-C with sys.exit.
+            if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
+                raise
+            kept = f"what was finished is kept in {self.folder}"
+            print(f"Interrupted; {kept}; run the same command to resume", file=sys.stderr)
+            sys.exit(130)
+
+    def summary(self) -> int:
+        """The exit code, after a last word where a sweep lost some of its cells, in whatever process they ran."""
+        failed = self.failed or sum(Path(folder, FAILED).exists() for folder in self.planned)
+        total = max(self.ran, len(self.planned))
+        if failed and total > 1:
+            print(f"{failed} of {total} cells failed; run the same command to try them again", file=sys.stderr)
+        return int(failed > 0)
+
+
+def _apart(cfg: DictConfig) -> bool:
+    """Whether a cell gets a process of its own: by default where it uses a GPU, whose memory only that gives back."""
+    if "process_per_cell" not in cfg:
+        return False
+    return cfg.trainer.accelerator != "cpu" if cfg.process_per_cell is None else bool(cfg.process_per_cell)

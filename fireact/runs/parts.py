@@ -1,0 +1,55 @@
+"""The model and the search tool of a run, behind its journal, and what makes their answers what they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Any
+
+from fireact.cli import Config, build, resolved
+from fireact.journal.journaled import JournaledModel, JournaledSearch
+from fireact.journal.store import Journal, Replay
+from fireact.lms.base import LanguageModel
+from fireact.runs.result_keys import result_keys
+from fireact.tools.base import SearchTool
+from fireact.trajectories.storage.digests import digest, digests
+
+# Of a task whose documents are searched, what says which questions are asked and changes no document.
+_OF_QUESTIONS = ("corpus.limit", "corpus.order", "corpus.prompts")
+
+
+@contextmanager
+def parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool]]:
+    """The model and the search tool, behind the configured journal."""
+    if cfg.journal.replay in ("off", False):  # YAML takes a bare off for False
+        yield build(cfg.lm), build(cfg.search)
+        return
+    with closing(Journal(cfg.journal.path, cfg.journal.replay)) as journal:
+        search, lm = _search(cfg.search, journal), None
+        if journal.replay is Replay.REUSE:
+            # Whoever keeps a budget enters its calls in the journal, next to those of other runs.
+            lm = build(cfg.lm, ledger=journal) if "budget_usd" in cfg.lm else build(cfg.lm)
+        yield JournaledModel(lm, journal, {**settings("lm", cfg.lm), **weights(cfg.tuned)}), search
+
+
+def settings(kind: str, node: Config) -> dict[str, Any]:
+    """What shapes the answers of a part: its configuration and the content of every file that this names."""
+    keys = result_keys({kind: resolved(node)})
+    keys = {key: leaf for key, leaf in keys.items() if not any(f".{part}." in f".{key}." for part in _OF_QUESTIONS)}
+    content = digests(keys, node.get("cache_dir"))
+    return {**keys, **{f"{key} sha256": sha256 for key, sha256 in content.items()}}
+
+
+def weights(adapter: str | None) -> dict[str, str]:
+    """The digest of every weight file of an adapter folder."""
+    return {file.name: digest(file) for file in sorted(Path(adapter).glob("*.safetensors"))} if adapter else {}
+
+
+def _search(node: Config, journal: Journal) -> SearchTool:
+    """What the node builds. A wrapper stays outside of the journal, so all wrappers share what they wrap."""
+    if "tool" in node:
+        wrapper: SearchTool = build(node, tool=_search(node.tool, journal))
+        return wrapper
+    search = build(node) if journal.replay is Replay.REUSE else None
+    return JournaledSearch(search, journal, settings("search", node))
