@@ -21,7 +21,8 @@ from transformers import set_seed
 
 from fireact.errors import ConfigError, StorageError
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import computing_on, device
+from fireact.models.weights import computing_on, configuration, device
+from fireact.training import shortcuts
 from fireact.training.batches import MicroBatch
 from fireact.training.checkpoint import Checkpointer, Stopped, StopRequest, load_weights
 from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, remove_unfinished, write_safely
@@ -31,6 +32,8 @@ from fireact.training.module import Tuner
 from fireact.training.optim import Optim
 from fireact.training.progress import Progress
 from fireact.trajectories.storage import folders
+
+log = logging.getLogger(__name__)
 
 
 class StepLoader:
@@ -97,7 +100,7 @@ def fit(
 
     Raises:
         ConfigError: early stopping without validation rows, or a trainer that this machine has no devices for.
-        ModelError: the backbone can't be loaded, or the loss is not finite.
+        ModelError: the backbone can't be loaded or tuned, or the loss is not finite.
         StorageError: a checkpoint or the adapter can't be written, or ``folder`` is somebody else's.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
@@ -121,8 +124,12 @@ def fit(
         raise ConfigError(f"this trainer does not suit this machine ({str(error).splitlines()[0].rstrip('.')}); "
                           "choose trainer=auto or cpu") from error
     with computing_on(run.strategy.root_device):  # each rank loads the backbone on its own device
+        exact = shortcuts.found(configuration(backbone), backbone.name, backbone.cache_dir, data.packing)
+        for line in exact.lines() if run.is_global_zero else ():
+            log.warning(f"backbone {backbone.name}: {line}")
+        data.lay_out(exact.packed.exact, exact.padded.exact)
         set_seed(seed)
-        tuner = Tuner(adapter.apply(backbone), optim, total_steps)
+        tuner = Tuner(adapter.apply(backbone), optim, total_steps, exact.loss.exact)
         _train(run, tuner, data, saver)
         if early_stop:
             tuner.totals.val_loss = saver.best_loss

@@ -19,8 +19,8 @@ from fireact.lms.huggingface import HuggingFace, _end_ids
 from fireact.lms.huggingface.attention import attend
 from fireact.lms.huggingface.engine import Engine, Request
 from fireact.lms.huggingface.lookup import Lookup
+from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Backbone
-from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.conftest import CHATML
 

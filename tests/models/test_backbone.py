@@ -11,8 +11,9 @@ from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
 from fireact.errors import ConfigError, ModelError
+from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import load_for_acting, shared_model
+from fireact.models.weights import shared_model
 
 IDS = torch.arange(5, 45).reshape(2, 20)
 

@@ -53,7 +53,7 @@ class HuggingFace:
         cache_gib: Positive | None = None,
     ) -> None:
         from fireact.lms.huggingface.engine import Engine
-        from fireact.models.weights import load_for_acting
+        from fireact.models.adapters import load_for_acting
 
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()
