@@ -31,12 +31,15 @@ NEEDS: dict[str, dict[str, Any]] = {
     "bamba": {"attn_layer_indices": [9, 18, 27]},
     "deepseek_v2": {"num_experts_per_tok": 6},
     "dots1": {"n_routed_experts": 128, "num_experts_per_tok": 6, "n_shared_experts": 2},
+    "granitemoehybrid": {"layer_types": ["mamba", "mamba", "attention", "mamba"] * 8},
     "hunyuan_v1_dense": {"head_dim": 128},
     "hunyuan_v1_moe": {"head_dim": 128},
     "lfm2": {"layer_types": ["conv", "conv", "full_attention"] * 10 + ["conv", "conv"]},
     "lfm2_moe": {"layer_types": ["conv", "conv", "full_attention"] * 10 + ["conv", "conv"]},
     "ministral": {"head_dim": 128},
     "nemotron": {"num_key_value_heads": 8},
+    "qwen2_5_vl": {"text_config": {"rope_parameters": {"rope_type": "default", "mrope_section": [16, 24, 24]}}},
+    "xmod": {"default_language": "en_XX", "is_decoder": True},
 }
 OF_ALL_KINDS = ("llava", "mistral3", "qwen2_5_vl", "qwen3_vl")  # that read images too, and have no class for text only
 
@@ -67,7 +70,7 @@ def tried(kind: str) -> dict[str, str]:
         if found.loss.kind != "untried":
             verdicts["merged"] = merges(adapter, Backbone(kind, None, cache_dir=folder), config)
             verdicts["generates"] = probe.equal(config, "generates", generated, folder)
-    said = {column: "pass" if verdict.exact else f"{verdict.kind}: {verdict.why}" for column, verdict in verdicts.items()}
+    said = {column: "pass" if each.exact else f"{each.kind}: {each.why}" for column, each in verdicts.items()}
     return said | (_acting(config) if found.loss.kind != "untried" else {})
 
 

@@ -72,6 +72,8 @@ def outside_language(model: Any) -> str | None:
 
     PEFT looks for targets by the ends of their names, and would find q_proj in a vision tower too.
     """
+    if model.config.get_text_config(decoder=True) is model.config:
+        return None
     names = {id(module): name for name, module in model.named_modules()}
     language, head = names[id(model.get_decoder())], names.get(id(model.get_output_embeddings()))
     inside = re.compile(rf"({re.escape(language)}\..*)|({re.escape(head or language)})")

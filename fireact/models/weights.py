@@ -103,11 +103,20 @@ def dtype(name: str) -> torch.dtype:
 @functools.lru_cache(maxsize=2)
 def tokenizer(backbone: Backbone) -> Any:
     """See ``Backbone.tokenizer``."""
-    if (other := backbone.tokenizer_from) is None:
-        return load(backbone, AutoTokenizer, padding_side="right")
-    place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
-    source = dataclasses.replace(backbone, tokenizer_from=None, embedded=False, **place)
-    return load(source, AutoTokenizer, padding_side="right")
+    source = backbone
+    if (other := backbone.tokenizer_from) is not None:
+        place = {"path": other} if Path(other).is_dir() else {"path": None, "hub": other, "revision": None}
+        source = dataclasses.replace(backbone, tokenizer_from=None, embedded=False, **place)
+    folder = Path(source.folder())
+    try:
+        return load(source, AutoTokenizer, padding_side="right")
+    except ModelError:
+        if (folder / "tokenizer.json").is_file() or not (folder / "config.json").is_file():
+            raise
+        raise ModelError(f"backbone {backbone.name}: {folder} holds no tokenizer.json, and no tokenizer can be made of "
+                         "what it holds; save one there with transformers, or pip install sentencepiece tiktoken "
+                         "for a folder that holds only tokenizer.model") from None
+
 
 
 def first(names: Iterable[str]) -> str:

@@ -125,7 +125,7 @@ def fit(
                           "choose trainer=auto or cpu") from error
     with computing_on(run.strategy.root_device):  # each rank loads the backbone on its own device
         exact = shortcuts.found(configuration(backbone), backbone.name, backbone.cache_dir, data.packing)
-        for line in exact.lines() if run.is_global_zero else ():
+        for line in exact.lines():
             log.warning(f"backbone {backbone.name}: {line}")
         data.lay_out(exact.packed.exact, exact.padded.exact)
         set_seed(seed)

@@ -54,7 +54,7 @@ def found(config: PretrainedConfig, name: str, cache_dir: str, packing: bool = T
     """What is exact for the backbone called ``name``, of ``config``; without ``packing``, that is not tried.
 
     Raises:
-        ModelError: it can't be tuned, since its tokens see those after them.
+        ModelError: it can't be tuned: tokens see those after them, or its own loss is not that of the next token.
     """
 
     def equal(shortcut: str, trial: probe.Trial) -> Verdict:
@@ -63,7 +63,12 @@ def found(config: PretrainedConfig, name: str, cache_dir: str, packing: bool = T
     causal = equal("causal", _causal)
     if causal.kind == "off":
         raise ModelError(f"backbone {name} can't be tuned: its tokens see those that follow them; choose a causal one")
+    if equal("next token", _next_token).kind == "off":
+        raise ModelError(f"backbone {name} can't be tuned: its own loss is not that of the next token; choose a causal "
+                         "language model")
     loss = equal("loss", _loss)
+    if loss.kind == "fails" and equal("own loss", _own).kind == "fails":
+        raise ModelError(f"backbone {name} can't be tuned on text: {loss.why}; choose another")
     padded = equal(f"padded {loss.exact}", lambda toy: _together(toy, False, loss.exact))
     if not packing:
         return Shortcuts(loss, padded, Verdict("exact"))
@@ -78,8 +83,22 @@ def _causal(toy: nn.Module) -> probe.Pairs:
     yield whole[:, :8], beginning
 
 
+def _next_token(toy: nn.Module) -> probe.Pairs:
+    """The own loss of a label that nothing precedes, whatever it is: none, unless labels are taken for their place."""
+    ids, labels = torch.arange(2, 10)[None], torch.full((2, 1, 8), -100)
+    labels[:, 0, 0] = torch.tensor([3, 4])
+    with torch.no_grad():
+        one, other = (toy(input_ids=ids, labels=some, use_cache=False).loss.nan_to_num() for some in labels)
+    yield one, other
+
+
 def _loss(toy: nn.Module) -> probe.Pairs:
     yield from _both(toy, [_batches(row) for row in _rows()], at_labels=True)
+
+
+def _own(toy: nn.Module) -> probe.Pairs:
+    loss = _own_loss(toy, _rows()[0])
+    yield loss, loss
 
 
 def _together(toy: nn.Module, packing: bool, at_labels: bool) -> probe.Pairs:
