@@ -13,8 +13,8 @@ from fireact import cli
 from fireact.agent.rollout import Rollout
 from fireact.lms.huggingface import HuggingFace, room
 from fireact.lms.huggingface.request import Request
+from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Backbone
-from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import STOP
 from fireact.trajectories.records import Question, Trajectory
 

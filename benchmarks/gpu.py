@@ -187,7 +187,7 @@ def paper(scale: Scale, folder: Path, steps: int) -> Facts:
 def acting(scale: Scale, folder: Path, steps: int) -> Facts:
     from benchmarks.dialogues import one_at_a_time, questions_per_s
     from fireact import cli
-    from fireact.models.weights import load_for_acting
+    from fireact.models.adapters import load_for_acting
 
     model = load_for_acting(cli.build(config(folder).backbone), str(folder / "lora" / "adapter"))
     curve = {batch: questions_per_s(model, batch, max(4, 2 * batch), scale.shared) for batch in scale.batches}
@@ -201,7 +201,7 @@ def parity(scale: Scale, folder: Path, steps: int) -> Facts:
     backbone, ids = cli.build(config(folder).backbone), rows(scale, 1)[0].ids.long()[None].to(_device())
 
     def logits(backbone: Any, kind: str, merge: bool) -> torch.Tensor:
-        from fireact.models.weights import load_for_acting
+        from fireact.models.adapters import load_for_acting
 
         model = load_for_acting(backbone, str(folder / kind / "adapter"), merge)
         return model(input_ids=ids).logits.float().cpu()

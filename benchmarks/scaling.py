@@ -63,7 +63,7 @@ def fit(size: int, folder: Path) -> Facts:
     from transformers import AutoTokenizer, LlamaConfig, LlamaForCausalLM
 
     from fireact.models.backbone import Adapter, Backbone
-    from fireact.models.weights import prepare_embedded
+    from fireact.models.embedded import prepare_embedded
     from fireact.training.datamodule import TrajectoryModule
     from fireact.training.fit import fit as tune
     from fireact.training.optim import Optim

@@ -1,8 +1,9 @@
-"""A hub on loopback that serves files of a data set, as ``hf_hub_download`` asks for them."""
+"""A hub on loopback that serves files of a data set or a model, as ``hf_hub_download`` and its like ask for them."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -18,9 +19,15 @@ def serving(contents: dict[str, bytes], revision: str) -> Iterator[tuple[str, li
     """The address of a hub and the paths that it has been asked for; ``contents`` by ``datasets/OWNER/NAME/PATH``."""
     asked: list[str] = []
 
+    def listing(model: str) -> bytes:
+        files = [path.removeprefix(f"{model}/") for path in contents if path.startswith(f"{model}/")]
+        return json.dumps({"id": model, "sha": revision, "siblings": [{"rfilename": file} for file in files]}).encode()
+
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             content = contents.get(self.path.lstrip("/").replace(f"/resolve/{revision}", ""))
+            if self.path.startswith("/api/models/"):
+                content = listing("/".join(self.path.split("/")[3:5]))
             asked.append(f"{self.command} {self.path}")
             self.send_response(200 if content is not None else 404)
             if content is not None:

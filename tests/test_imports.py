@@ -25,6 +25,7 @@ ALLOWED = {
     "tools": {"trajectories"},
     "tasks": {"trajectories"},
     "models": {"formats"},
+    "models.check": {"cli", "formats", "training"},  # a command of its own, which tries what training would do
     "training": {"formats", "models", "trajectories"},
     "lms": {"formats", "trajectories"},
     "lms.huggingface": {"formats", "models", "trajectories"},

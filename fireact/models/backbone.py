@@ -59,15 +59,17 @@ class Backbone:
         Raises:
             ModelError: ``path`` is not a model folder, the embedded package is missing, or the hub can't be reached.
         """
-        from fireact.models import weights
+        from fireact.models import hub
 
         if self.path is not None:
             if not (Path(self.path) / "config.json").is_file():
                 raise ModelError(f"backbone.path={self.path} holds no config.json; name a Hugging Face model folder")
             return self.path
         if self.embedded:
-            return str(weights.prepare_embedded(Path(self.cache_dir) / "backbones" / self.name))
-        return weights.from_hub(self)
+            from fireact.models.embedded import prepare_embedded
+
+            return str(prepare_embedded(Path(self.cache_dir) / "backbones" / self.name))
+        return hub.fetched(self.name, self.hub, self.revision, self.trust_remote_code)
 
     def positions(self) -> int | None:
         """The longest text, in tokens, that the model is made for; None where its config.json is not here yet, or says
@@ -135,16 +137,16 @@ class Adapter:
                               "use adapter=qlora, lora or full")
 
     def check(self, backbone: Backbone) -> None:
-        """Refuse ``targets`` that the backbone's architecture does not have, before its weights are loaded.
+        """Refuse what the backbone's architecture can't be tuned with, before its weights are loaded.
 
         Raises:
-            ConfigError: naming them, and the linear layers that it has.
+            ConfigError: it lacks ``targets`` (named, with the linear layers that it has), or can't take the factors.
             ModelError: the architecture can't be loaded.
         """
-        from fireact.models import weights
+        from fireact.models import adapters
 
         if self.kind == "lora":
-            weights.check_targets(backbone, self.targets)
+            adapters.check(self, backbone)
 
     def apply(self, backbone: Backbone) -> nn.Module:
         """The backbone ready for training: a ``PeftModel`` for lora, the model itself for full.
@@ -152,15 +154,15 @@ class Adapter:
         Raises:
             ModelError: the weights can't be loaded.
         """
-        from fireact.models import weights
+        from fireact.models import adapters
 
-        return weights.trainable(self, backbone)
+        return adapters.trainable(self, backbone)
 
     def save(self, model: Any, backbone: Backbone, tokenizer: Any, folder: Path) -> None:
         """Write weights (safetensors only), tokenizer and what they were trained with into ``folder``."""
-        from fireact.models import weights
+        from fireact.models import adapters
 
-        weights.save(self, model, backbone, tokenizer, folder)
+        adapters.save(self, model, backbone, tokenizer, folder)
 
 
 if __name__ == "__main__":  # python -m fireact.models.backbone prepares the embedded one (SmolLM2-135M-Instruct) once

@@ -10,13 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.utils import filter_repo_objects
 
 from fireact.errors import ModelError
 
 _WEIGHTS = ("*.safetensors", "*.bin")
-_FETCHED = (".json", ".safetensors", ".model", ".jinja")
+# What is fetched: weights once, and not the copies that some repositories hold for other loaders besides.
+_FETCHED = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
+_COPIES = ["consolidated*", "original/*", "*/*.safetensors", "*/*.bin"]
 _PATIENCE_S = 5.0
 
 
@@ -65,6 +68,27 @@ def to_fetch(backbone: Mapping[str, Any]) -> Fetch | None:
     return None if folder and _holds_weights(folder) else _on_the_hub(backbone)
 
 
+def fetched(name: str, hub: str | None, revision: str | None, code: bool = False) -> str:
+    """The folder of ``hub`` in its local cache, filled first if the hub can be reached; with ``code``, its modules too.
+
+    Raises:
+        ModelError: the backbone called ``name`` has no weights, or they can't be had.
+    """
+    if hub is None:
+        raise ModelError(f"backbone {name} has no weights to load: it only answers through its provider's API "
+                         "(lm=openai); choose another backbone or pass backbone.path=DIR")
+    try:
+        return snapshot_download(
+            hub, revision=revision, allow_patterns=[*_FETCHED, *(["*.py"] if code else [])], ignore_patterns=_COPIES,
+            local_files_only=not hub_answers(),
+        )  # fmt: skip
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"backbone {name} ({hub}) is not on this machine and can't be fetched from the model hub; download it "
+            "elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated"
+        ) from error
+
+
 def hub_answers() -> bool:
     """Whether the model hub can be reached; asked first, since its own retries take most of a minute to give up."""
     if constants.is_offline_mode():
@@ -100,5 +124,7 @@ def _on_the_hub(backbone: Mapping[str, Any]) -> Fetch:
                          "HF_TOKEN, or pass backbone.path=DIR") from None
     except OSError:  # of which the hub's own errors are
         raise nowhere from None
-    sizes = [file.size or 0 for file in info.siblings or () if file.rfilename.endswith(_FETCHED)]
-    return Fetch(hub, sum(sizes) or None)
+    files = filter_repo_objects(
+        info.siblings or (), allow_patterns=_FETCHED, ignore_patterns=_COPIES, key=lambda file: file.rfilename
+    )
+    return Fetch(hub, sum(file.size or 0 for file in files) or None)

@@ -6,6 +6,7 @@ this configuration, these versions of the libraries and this code of ours, and i
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import functools
 import hashlib
@@ -84,7 +85,8 @@ def _toy(config: PretrainedConfig) -> PreTrainedModel:
     if (key := _key(config, "toy")) not in _last:
         _last.clear()
         toy = shrunken(config)
-        toy(input_ids=torch.arange(2, 10)[None], use_cache=False)
+        with torch.no_grad():
+            copy.deepcopy(toy)(input_ids=torch.arange(2, 10)[None], use_cache=False)
         _last[key] = toy
     return _last[key]
 
@@ -131,4 +133,5 @@ def _remember(file: Path, facts: dict[str, Any]) -> None:
         partial.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
         partial.replace(file)
     except OSError:
-        partial.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            partial.unlink(missing_ok=True)

@@ -16,6 +16,7 @@ GIB = 2**30
 _TARGETS = 0.55  # of a trajectory's tokens, for which logits are made: HotpotQA's in docs/performance.md
 _COMPILED = 0.77  # of the activations stay where layers are compiled: (27.8 - 12.6) / (32.5 - 12.6) GiB, LoRA at 7B
 _NF4 = 0.5 + 1 / 16  # bytes a weight: four bits, and a float32 scale for every 64
+_EXPERTS = ("num_experts", "num_local_experts", "n_routed_experts", "moe_num_experts")
 _ADAM = 4 * (1 + 1 + 2)  # bytes a trained parameter: itself, its gradient and AdamW's two moments
 
 
@@ -31,30 +32,50 @@ class Shape:
     kv_heads: int
     head_width: int
     tied: bool = False
+    experts: int = 0  # a layer, whose weights are fused; 0 where its feed-forward layer is one
 
     @classmethod
     def of(cls, folder: Path | None) -> Shape | None:
         """The shape of the model in ``folder``; None where its ``config.json`` is missing or tells another kind."""
         try:
             config = json.loads((folder / "config.json").read_text(encoding="utf-8")) if folder else {}
-            heads, hidden = config["num_attention_heads"], config["hidden_size"]
+        except (OSError, ValueError):
+            return None
+        return cls.of_config(config)
+
+    @classmethod
+    def of_config(cls, config: Any) -> Shape | None:
+        """The shape of the language model that ``config`` describes; None where it tells another kind."""
+        try:
+            text = config.get("text_config") or config
+            heads, hidden = text["num_attention_heads"], text["hidden_size"]
+            experts = next((text[key] for key in _EXPERTS if text.get(key)), 0)
+            width = text.get("moe_intermediate_size") if experts else None
             return cls(
-                hidden, config["intermediate_size"], config["num_hidden_layers"], config["vocab_size"], heads,
-                config.get("num_key_value_heads") or heads, config.get("head_dim") or hidden // heads,
-                bool(config.get("tie_word_embeddings")),
+                hidden, width or text["intermediate_size"], text["num_hidden_layers"], text["vocab_size"], heads,
+                text.get("num_key_value_heads") or heads, text.get("head_dim") or hidden // heads,
+                bool(text.get("tie_word_embeddings", config.get("tie_word_embeddings"))), experts,
             )
-        except (OSError, ValueError, KeyError, TypeError):
+        except (KeyError, TypeError, AttributeError):
             return None
 
     @property
     def matrices(self) -> dict[str, tuple[int, int]]:
         """(inputs, outputs) of each linear map of a layer, by its usual name."""
         wide, narrow = self.heads * self.head_width, self.kv_heads * self.head_width
-        return {
+        attention = {
             "q_proj": (self.hidden, wide), "k_proj": (self.hidden, narrow), "v_proj": (self.hidden, narrow),
-            "o_proj": (wide, self.hidden), "gate_proj": (self.hidden, self.intermediate),
-            "up_proj": (self.hidden, self.intermediate), "down_proj": (self.intermediate, self.hidden),
+            "o_proj": (wide, self.hidden),
         }  # fmt: skip
+        if self.experts:
+            return attention
+        inwards = (self.hidden, self.intermediate)
+        return {**attention, "gate_proj": inwards, "up_proj": inwards, "down_proj": inwards[::-1]}
+
+    @property
+    def fused(self) -> int:
+        """Weights of fused experts, which quantisation leaves as they are."""
+        return self.layers * self.experts * 3 * self.hidden * self.intermediate
 
     @property
     def in_layers(self) -> int:
@@ -63,9 +84,9 @@ class Shape:
 
     @property
     def outside(self) -> int:
-        """All other weights: embeddings and norms."""
+        """All other weights: embeddings, norms and experts."""
         embeddings = self.vocabulary * self.hidden * (1 if self.tied else 2)
-        return embeddings + self.hidden * (2 * self.layers + 1)
+        return embeddings + self.hidden * (2 * self.layers + 1) + self.fused
 
     @property
     def parameters(self) -> int:
@@ -109,7 +130,7 @@ class Tuning:
 
 
 def weight_bytes(shape: Shape, width: int, quantization: str | None = None) -> int:
-    """Bytes of the weights, the embeddings' always of ``width`` bytes a number."""
+    """Bytes of the weights, the embeddings' and experts' always of ``width`` bytes a number."""
     each = {"nf4": _NF4, "int8": 1.0}.get(quantization or "", width)
     return int(shape.in_layers * each) + shape.outside * width
 

@@ -98,8 +98,10 @@ def _picked(config: dict[str, Any], layers: int | None) -> list[int]:
     if not layers:
         return []
     lists = [value for key, value in config.items()
-             if isinstance(value, list | str) and len(value) == layers and not _numbers_layers(key, value)]
-    kinds = [repr([value[layer] for value in lists]) for layer in range(layers)]
+             if _by_layer(key, value) and len(value) == layers and not _numbers_layers(key, value)]
+    numbers = [value for key, value in config.items() if _numbers_layers(key, value)]
+    kinds = [repr([[value[layer] for value in lists], [layer in value for value in numbers]])
+             for layer in range(layers)]  # fmt: skip
     first = {kind: layer for layer, kind in reversed(list(enumerate(kinds)))}
     others = [layer for layer in range(layers) if layer not in first.values()]
     chosen = sorted([*first.values(), *others[: max(0, 2 - len(first))]])
@@ -109,7 +111,7 @@ def _picked(config: dict[str, Any], layers: int | None) -> list[int]:
 def _value(key: str, value: Any, layers: int | None, picked: list[int], heads: int | None) -> Any:
     if key in _LAYERS and picked:
         return len(picked)
-    if isinstance(value, str) and layers and len(value) == layers:
+    if isinstance(value, str) and _by_layer(key, value) and layers and len(value) == layers:
         return "".join(value[layer] for layer in picked)
     if isinstance(value, list) and layers and _numbers_layers(key, value):
         return [picked.index(layer) for layer in value if layer in picked]
@@ -118,12 +120,19 @@ def _value(key: str, value: Any, layers: int | None, picked: list[int], heads: i
     if key == "per_layer_config" and value:
         of_layer = {int(layer): changes for layer, changes in value.items()}
         return {at: _smaller(of_layer[layer]) for at, layer in enumerate(picked) if layer in of_layer}
-    return _smaller(value) if isinstance(value, dict) else _each(key, value, heads)
+    if isinstance(value, dict):
+        return _smaller(value) if all(isinstance(part, str) for part in value) else value
+    return _each(key, value, heads)
+
+
+def _by_layer(key: str, value: Any) -> bool:
+    """Whether ``value`` may hold an entry for every layer: a list, or a pattern of letters."""
+    return isinstance(value, list) or (isinstance(value, str) and key.endswith("pattern"))
 
 
 def _numbers_layers(key: str, value: Any) -> bool:
     """Whether ``value`` lists layers by their number, each once."""
-    named = key.endswith(_LAYER_NUMBERS) and "token" not in key and isinstance(value, list)
+    named = isinstance(value, list) and key.endswith(_LAYER_NUMBERS) and "token" not in key
     return named and all(type(each) is int for each in value) and len(set(value)) == len(value)
 
 
@@ -139,10 +148,10 @@ def _each(key: str, value: Any, heads: int | None) -> Any:
     for names, size in _SIZES:
         if key in names:
             return min(value, size)
-    if key.endswith(("head_dim", "d_head", "dim_head")):
+    if key.endswith(("head_dim", "headdim", "d_head", "dim_head")):
         return min(value, _HEAD_WIDTH)
     if key.endswith(("num_heads", "n_heads", "num_key_heads", "num_value_heads",
-                     "attention_heads")):
+                     "attention_heads", "mamba_heads")):
         return min(value, _HEADS)
     if any(part in key for part in _WIDE):
         return min(value, _FEED_FORWARD)
@@ -163,6 +172,8 @@ def _agree(config: dict[str, Any], small: dict[str, Any]) -> None:
         if config.get(expand) and config.get(heads) and config.get(width):
             inner = small.get("mamba_d_ssm") or small[expand] * small["hidden_size"]
             small[heads] = int(inner) // small[width]
+    if config.get("n_mamba_heads") and config.get("mamba_headdim"):
+        small["mamba_headdim"] = int(small["mamba_expand"] * small["hidden_size"]) // small["n_mamba_heads"]
     if (wide := config.get("attention_hidden_size")) and config.get("hidden_size"):
         small["attention_hidden_size"] = wide // config["hidden_size"] * small["hidden_size"]
         if config.get("attention_head_dim"):

@@ -22,10 +22,10 @@ _NAME = "within_trajectories"
 
 def attend_by_trajectory(model: nn.Module) -> None:
     """Let ``model`` take the mask of ``packed_mask`` if its attention is causal over the whole text, through SDPA."""
-    config: Any = model.config
+    config: Any = model.config.get_text_config(decoder=True)  # a multimodal model says its windows only there
     whole = set(getattr(config, "layer_types", None) or ["full_attention"]) == {"full_attention"}
     whole = whole and getattr(config, "sliding_window", None) is None
-    if whole and config._attn_implementation == "sdpa" and model._supports_attention_backend:
+    if whole and model.config._attn_implementation == "sdpa" and model._supports_attention_backend:
         model.set_attn_implementation(_NAME)
 
 
@@ -38,11 +38,10 @@ def packed_mask(model: nn.Module, bounds: torch.Tensor) -> torch.Tensor | None:
     Raises:
         ConfigError: nothing would keep the trajectories apart.
     """
-    config: Any = model.config
     if not model._supports_attention_backend:
-        raise ConfigError("packing=true needs a backbone whose attention transformers itself computes; this one's own "
-                          "code would let trajectories see each other, so set packing=false")
-    return bounds.view(1, 1, 1, -1) if config._attn_implementation == _NAME else None
+        raise ConfigError("this backbone's own attention would let packed trajectories see each other; set "
+                          "packing=false")
+    return bounds.view(1, 1, 1, -1) if model.config._attn_implementation == _NAME else None
 
 
 def _attend(

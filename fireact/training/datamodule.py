@@ -55,6 +55,17 @@ class TrajectoryModule(lightning.LightningDataModule):
         self._unattached = StepBatches(self.train_rows, batch_size, **self._options)
 
     @property
+    def packing(self) -> bool:
+        """Whether trajectories are laid end to end."""
+        return bool(self._options["packing"])
+
+    def lay_out(self, packing: bool, padding: bool) -> None:
+        """Go on without what is not exact for a model: each trajectory is a micro-batch where neither is."""
+        self._options["packing"] = self.packing and packing
+        if not (self.packing or padding):
+            self._options["micro_batch_tokens"] = 1
+
+    @property
     def steps_per_epoch(self) -> int:
         """Optimizer steps in an epoch."""
         return self._unattached.steps_per_epoch

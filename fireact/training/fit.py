@@ -21,7 +21,8 @@ from transformers import set_seed
 
 from fireact.errors import ConfigError, StorageError
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import computing_on, device
+from fireact.models.weights import computing_on, configuration, device
+from fireact.training import shortcuts
 from fireact.training.batches import MicroBatch
 from fireact.training.checkpoint import Checkpointer, Stopped, StopRequest, load_weights
 from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, write_safely
@@ -32,6 +33,8 @@ from fireact.training.optim import Optim
 from fireact.training.progress import Progress
 from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.writing import remove_unfinished
+
+log = logging.getLogger(__name__)
 
 
 class StepLoader:
@@ -98,7 +101,7 @@ def fit(
 
     Raises:
         ConfigError: early stopping without validation rows, or a trainer that this machine has no devices for.
-        ModelError: the backbone can't be loaded, or the loss is not finite.
+        ModelError: the backbone can't be loaded or tuned, or the loss is not finite.
         StorageError: a checkpoint or the adapter can't be written, or ``folder`` is somebody else's.
         KeyboardInterrupt: stopped by Ctrl-C or SIGTERM, after a checkpoint.
     """
@@ -122,8 +125,12 @@ def fit(
         raise ConfigError(f"this trainer does not suit this machine ({str(error).splitlines()[0].rstrip('.')}); "
                           "choose trainer=auto or cpu") from error
     with computing_on(run.strategy.root_device):  # each rank loads the backbone on its own device
+        exact = shortcuts.found(configuration(backbone), backbone.name, backbone.cache_dir, data.packing)
+        for line in exact.lines():
+            log.warning(f"backbone {backbone.name}: {line}")
+        data.lay_out(exact.packed.exact, exact.padded.exact)
         set_seed(seed)
-        tuner = Tuner(adapter.apply(backbone), optim, total_steps)
+        tuner = Tuner(adapter.apply(backbone), optim, total_steps, exact.loss.exact)
         _train(run, tuner, data, saver)
         if early_stop:
             tuner.totals.val_loss = saver.best_loss

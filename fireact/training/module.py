@@ -43,22 +43,27 @@ class Totals:
     val_loss: float | None = None
 
 
-def summed_loss(model: nn.Module, batch: MicroBatch) -> Tensor:
+def summed_loss(model: nn.Module, batch: MicroBatch, at_labels: bool = True) -> Tensor:
     """The cross-entropies of ``batch``'s labels, summed in float32 or better; a scalar.
 
     The output embedding sees only the positions before a label, which are few and most of whose cost it is. Nothing
-    here waits for a GPU: its host goes on to the next micro-batch.
+    here waits for a GPU: its host goes on to the next micro-batch. With ``at_labels=False`` it is the model's own
+    mean over its labels, times how many they are.
     """
-    packed = batch.bounds is not None
+    mask = batch.attention_mask if batch.bounds is None else packed_mask(model, batch.bounds)
+    inputs = dict(input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids, use_cache=False)
+    if not at_labels:
+        return _own_loss(model, batch, inputs)
     with _logits_at(batch.before_labels, model):
-        logits = model(
-            input_ids=batch.input_ids,
-            attention_mask=packed_mask(model, batch.bounds) if packed else batch.attention_mask,
-            position_ids=batch.position_ids,
-            use_cache=False,
-        ).logits
+        logits = model(**inputs).logits
     logits = logits.to(torch.promote_types(logits.dtype, torch.float32))
     return summed_cross_entropy(logits, batch.labels.flatten()[batch.before_labels + 1])
+
+
+def _own_loss(model: nn.Module, batch: MicroBatch, inputs: dict[str, Any]) -> Tensor:
+    count = len(batch.before_labels)
+    loss: Tensor = model(**inputs, labels=batch.labels).loss * count if count else model(**inputs).logits.sum() * 0
+    return loss
 
 
 def real_tokens(batch: MicroBatch) -> Tensor:
@@ -92,13 +97,14 @@ class Tuner(lightning.LightningModule):
         model: a causal language model as ``Adapter.apply`` returns it.
         optim: rates and limits.
         total_steps: optimizer steps of the whole run, for the schedule.
+        at_labels: as ``summed_loss`` takes it.
     """
 
-    def __init__(self, model: nn.Module, optim: Optim, total_steps: int) -> None:
+    def __init__(self, model: nn.Module, optim: Optim, total_steps: int, at_labels: bool = True) -> None:
         super().__init__()
         self.automatic_optimization = False
         self.strict_loading = False  # checkpoints hold the trainable weights only
-        self.model, self.optim, self.total_steps = model, optim, total_steps
+        self.model, self.optim, self.total_steps, self.at_labels = model, optim, total_steps, at_labels
         self.totals = Totals()
         self.metrics: dict[str, float] = {}  # of the last step
         self._rng: dict[str, Any] | None = None
@@ -150,7 +156,7 @@ class Tuner(lightning.LightningModule):
         loss = torch.zeros((), dtype=torch.float64, device=self.device)
         for micro in batch:
             with nullcontext() if micro.last_of_step else self._no_sync():
-                part = summed_loss(self.model, micro) / micro.step_targets
+                part = summed_loss(self.model, micro, self.at_labels) / micro.step_targets
                 # gradients are averaged over ranks, but step_targets already counts all of theirs
                 self.manual_backward(part * self.trainer.world_size)
             loss += part.detach()
@@ -170,7 +176,7 @@ class Tuner(lightning.LightningModule):
     def validation_step(self, batch: list[MicroBatch], batch_idx: int) -> None:
         """Adds to the validation loss, the mean over target tokens."""
         for micro in batch:
-            self._validation[0] += summed_loss(self.model, micro).double().cpu()
+            self._validation[0] += summed_loss(self.model, micro, self.at_labels).double().cpu()
         self._validation[1] = batch[0].step_targets
 
     def on_validation_epoch_end(self) -> None:

@@ -32,7 +32,8 @@ TEMPLATES = {
     "channels": (
         _EACH + _OPEN + "{% if m.thinking and loop.last %}<|channel|>analysis<|message|>{{ m.thinking }}<|end|>" + _OPEN
         + "{% endif %}<|channel|>final<|message|>{{ m.content }}"
-        + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}" + _SPEAK, False, False,
+        + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}" + _SPEAK,
+        False, False,
     ),
     "parts": (
         _EACH.replace("m.content", "m.content[0].text") + _OPEN + "{{ m.content[0].text }}<|im_end|>\n" + _SPEAK,

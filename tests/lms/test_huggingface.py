@@ -20,8 +20,8 @@ from fireact.lms.huggingface.engine import Engine
 from fireact.lms.huggingface.generation import Generation
 from fireact.lms.huggingface.lookup import Lookup
 from fireact.lms.huggingface.request import Request
+from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import load_for_acting
 from fireact.trajectories.dialogue import Dialogue, Turn
 from tests.conftest import CHATML
 

@@ -13,8 +13,9 @@ from safetensors.torch import load_file, save_file
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats.segmentwise import SegmentFormat
+from fireact.models.adapters import encoding_of, load_for_acting
 from fireact.models.backbone import Adapter, Backbone
-from fireact.models.weights import encoding_of, load_for_acting, shared_model
+from fireact.models.weights import shared_model
 
 IDS = torch.arange(5, 45).reshape(2, 20)
 

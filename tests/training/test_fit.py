@@ -152,10 +152,10 @@ def test_a_loss_that_is_not_finite_is_one_sentence(tune):
         tune(optim={"lr": 1e30})
 
 
-def test_everything_is_written_into_the_run_folder(tune, tmp_path, monkeypatch):
+def test_everything_is_written_into_the_run_folder(tune, tiny, tmp_path, monkeypatch):
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
-    tune()
+    tune(backbone=replace(tiny, cache_dir=str(tmp_path / "cache")))
     assert not list((tmp_path / "elsewhere").iterdir())
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [".fireact-run.json", "adapter", "checkpoints"]
 

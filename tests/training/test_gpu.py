@@ -9,8 +9,9 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
+from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Adapter
-from fireact.models.weights import load_for_acting, trainable_parameters
+from fireact.models.weights import trainable_parameters
 from fireact.training.attention import attend_by_trajectory, packed_mask
 from fireact.training.batches import StepBatches
 from fireact.training.module import summed_loss

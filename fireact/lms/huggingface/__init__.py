@@ -58,7 +58,7 @@ class HuggingFace:
         cache_gib: NoEffect[Positive | None] = None,
     ) -> None:
         from fireact.lms.huggingface.choice import actor_of
-        from fireact.models.weights import encoding_of, load_for_acting
+        from fireact.models.adapters import encoding_of, load_for_acting
 
         self.name = backbone.name if adapter is None else f"{backbone.name}+{adapter}"
         self._tokenizer = backbone.tokenizer()

@@ -63,6 +63,15 @@ def rows(cfg: Config) -> None:
         RowMaker(layout, cfg.loss_on, cfg.max_length, cfg.too_long).rows(mix.load())
 
 
+def architecture(cfg: Config) -> str | None:
+    """The backbone trains and acts, as far as its configuration tells; a line for each thing that is off."""
+    if local_folder(resolved(cfg.backbone)) is None or cfg.adapter.name == "none":
+        return None
+    from fireact.models.check import check
+
+    return "\n".join(check(build(cfg.backbone), build(cfg.adapter), cfg.packing)) or None
+
+
 def disk(cfg: Config) -> None:
     """The disk has room for checkpoints and adapter."""
     if (shape := Shape.of(local_folder(resolved(cfg.backbone)))) is None:
@@ -108,4 +117,7 @@ TUNING = (
     Check(disk, ("backbone", "adapter", "runs_dir")),
     Check(logger, ("logger",)),
 )
-AHEAD = (Check(rows, ("backbone", "adapter", "data", "loss_on", "max_length", "too_long")),)
+AHEAD = (
+    Check(rows, ("backbone", "adapter", "data", "loss_on", "max_length", "too_long")),
+    Check(architecture, ("backbone", "adapter", "packing")),
+)
