@@ -7,8 +7,7 @@ from typing import Any
 from fireact.cli import Config, build, compose, resolved
 from fireact.errors import FireActError
 from fireact.reporting.grid import Cell
-from fireact.reporting.measures import measure_of
-from fireact.reporting.statistics import restated
+from fireact.reporting.statistics import measure_of, restated
 from fireact.runs import acting, run_folders
 from fireact.runs.dashboard import Dashboard, opened
 from fireact.runs.evaluations import evaluations
