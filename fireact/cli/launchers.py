@@ -21,7 +21,7 @@ warnings.filterwarnings("ignore", "\n'hydra/launcher/.*validated against ConfigS
 
 def lend_path() -> None:
     """Let every process that is started from here find this package, installed or not, whatever its folder."""
-    here = str(Path(__file__).resolve().parent.parent)
+    here = str(Path(__file__).resolve().parents[2])
     os.environ["PYTHONPATH"] = os.pathsep.join([here, *filter(None, [os.environ.get("PYTHONPATH")])])
 
 
