@@ -93,4 +93,5 @@ def test_the_next_step_that_is_printed_composes_with_every_path_and_the_task_of_
     assert (python, script) == ("python", "evaluate.py")
     assert (acted.runs_dir, acted.cache_dir, acted.backbone.path) == tuple(places.values())
     assert (acted.task.name, acted.method.name, acted.backbone.name) == ("hotpotqa", "fireact", "llama2_7b")
+    assert acted.task.limit == cfg.act.limit == 500
     assert (acted.seed, acted.lm.concurrency, acted.lm.adapter) == (3, 7, f"{cfg.run_dir}/adapter")

@@ -11,6 +11,7 @@ import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -44,29 +45,34 @@ class Cells:
         @functools.wraps(self.script)
         def run(cfg: DictConfig) -> float | None:
             context = HydraConfig.get()
-            sweeping = context.mode == hydra.types.RunMode.MULTIRUN
-            finished(cfg, context, context.runtime.output_dir)
-            if self.planned and cfg.run_dir not in self.planned:  # Hydra runs what is left out, too
-                forget(Path(cfg.run_dir))
-                return None
-            self.ran += 1
-            self.folder = cfg.run_dir
-            if self.planned:
-                number = self.planned.index(cfg.run_dir) + 1
-                print(f"cell {number} of {len(self.planned)}: {cfg.run_dir}", flush=True)
-            with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
-                folders.claim(cfg.run_dir)
-                check(str(context.job.config_name), cfg)
-                check_given(cfg)
-                if sweeping and _apart(cfg):
-                    self._run_in_a_process_of_its_own(context.overrides.task)
-                    return None
-                if sweeping and "then_act" in cfg:
-                    cfg.then_act = True
-                return self.script(cfg)
+            with self.reported():
+                finished(cfg, context, context.runtime.output_dir)
+                return self._cell(cfg, context)
             return None
 
         return run
+
+    def _cell(self, cfg: DictConfig, context: Any) -> float | None:
+        sweeping = context.mode == hydra.types.RunMode.MULTIRUN
+        if self.planned and cfg.run_dir not in self.planned:  # Hydra runs what is left out, too
+            forget(Path(cfg.run_dir))
+            return None
+        self.ran += 1
+        self.folder = cfg.run_dir
+        if self.planned:
+            number = self.planned.index(cfg.run_dir) + 1
+            print(f"cell {number} of {len(self.planned)}: {cfg.run_dir}", flush=True)
+        with self.reported(cfg.run_dir if sweeping or cfg.get("then_act") else None):
+            folders.claim(cfg.run_dir)
+            check(str(context.job.config_name), cfg)
+            check_given(cfg)
+            if sweeping and _apart(cfg):
+                self._run_in_a_process_of_its_own(context.overrides.task)
+                return None
+            if sweeping and "then_act" in cfg:
+                cfg.then_act = True
+            return self.script(cfg)
+        return None
 
     def _run_in_a_process_of_its_own(self, overrides: Sequence[str]) -> None:
         script = inspect.getfile(self.script)

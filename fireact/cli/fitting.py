@@ -41,6 +41,8 @@ def check_values(cfg: DictConfig) -> None:
     if cfg.get("early_stop") and not cfg.get("val_fraction"):
         raise ConfigError("early_stop needs a validation loss; set val_fraction above 0")
     if "lm" not in cfg:
+        if "max_length" in cfg and cfg.adapter.name != "none":
+            _check_positions(cfg, "max_length", cfg.max_length)
         return
     if cfg.lm.get("budget_usd") is not None and cfg.journal.replay in ("off", False):  # YAML's bare off
         raise ConfigError("lm.budget_usd needs a journal, or every start of the command could spend it again; leave "
@@ -50,7 +52,11 @@ def check_values(cfg: DictConfig) -> None:
         if answer >= context:
             raise ConfigError(f"lm.max_new_tokens={answer} leaves no room for a prompt; choose less than "
                               f"lm.max_context={context}")
-        positions = hydra.utils.instantiate(cfg.backbone).positions()
-        if positions is not None and context > positions:
-            raise ConfigError(f"lm.max_context={context} must be at most {positions}, which is what backbone "
-                              f"{cfg.backbone.name} reads")
+        _check_positions(cfg, "lm.max_context", context)
+
+
+def _check_positions(cfg: DictConfig, key: str, tokens: int) -> None:
+    positions = hydra.utils.instantiate(cfg.backbone).positions()
+    if positions is not None and tokens > positions:
+        raise ConfigError(f"{key}={tokens} must be at most {positions}, which is what backbone {cfg.backbone.name} "
+                          "reads")

@@ -18,6 +18,7 @@ from fireact.models.device import GPU, Device
 from fireact.models.shape import LLAMA2_7B, Shape, Tuning
 
 _SIDE, _PRODUCTS = 1024, 5
+_STEPS = 10  # from which on a run tells its rate: the first ones make caches and kernels
 _OF_PRODUCTS = 0.7  # of the rate of bare matrix products that a tuning reaches on a CPU
 _PASSES = {"lora": 4, "full": 6}  # operations a weight and token: forward, backward to activations, and to weights
 # Tokens a second with Llama-2-7B's shape on an H100 (docs/performance.md), by quantised and compiled.
@@ -71,7 +72,8 @@ def _measured(runs_dir: Path, like: Mapping[str, Any]) -> list[float]:
         try:
             config = yaml.safe_load((metrics.parent / "config.yaml").read_text(encoding="utf-8"))
             if all(_at(config, key) == value for key, value in like.items()):
-                found.append(float(json.loads(metrics.read_text(encoding="utf-8"))["tokens_per_s"]))
+                figures = json.loads(metrics.read_text(encoding="utf-8"))
+                found += [float(figures["tokens_per_s"])] if figures["steps"] >= _STEPS else []
         except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError):
             continue  # another's folder, or a damaged one: nothing to go by
     return found

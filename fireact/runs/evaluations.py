@@ -62,6 +62,7 @@ def next_step(cfg: Config) -> str:
     plain = compose("evaluate")
     others = {key: cfg[key] for key in ("seed", "cache_dir", "runs_dir") if cfg[key] != plain[key]}
     task = {"task": cfg.act.task[0]} if cfg.act.task else {}
+    task |= {"task.limit": cfg.act.limit} if cfg.act.limit else {}
     asked = _lines(method=_UNPROMPTED, **task, search=cfg.act.search[0])
     model = [*_typed(_of_backbone(cfg.cell)), *_lines(tuned=Path(cfg.run_dir, "adapter"), **others)]
     return command("evaluate.py", [*asked, *model, *cfg.act.overrides])

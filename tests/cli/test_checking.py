@@ -149,6 +149,8 @@ def test_a_context_beyond_the_model_is_refused_before_the_model_is_loaded(tiny_f
     cli.compose("evaluate", [*model, "lm.max_context=2048"])
     sentence = "lm.max_context=4097 must be at most 4096, which is what backbone tiny_random reads"
     assert refused("evaluate", " ".join([*model, "lm.max_context=4097"])) == sentence
+    sentence = "max_length=4097 must be at most 4096, which is what backbone tiny_random reads"
+    assert refused("train", " ".join([*model, "max_length=4097"])) == sentence
 
 
 class Tool:

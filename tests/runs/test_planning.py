@@ -132,12 +132,12 @@ def test_a_finished_and_a_begun_run_are_told_from_a_new_one(plan, tmp_path):
 
 def test_a_rate_comes_from_earlier_runs_before_anything_else(tmp_path):
     like = {"backbone.name": "a", "trainer.accelerator": "cpu"}
-    for name, backbone, tokens in ("1", "a", 10), ("2", "a", 30), ("3", "b", 99):
+    for name, backbone, tokens, steps in ("1", "a", 10, 10), ("2", "a", 30, 50), ("3", "b", 99, 50), ("4", "a", 1, 9):
         folder = tmp_path / "train" / name
         folder.mkdir(parents=True)
         config = {"backbone": {"name": backbone}, "trainer": {"accelerator": "cpu"}}
         (folder / "config.yaml").write_text(yaml.safe_dump(config))
-        (folder / "metrics.json").write_text(json.dumps({"tokens_per_s": tokens}))
+        (folder / "metrics.json").write_text(json.dumps({"tokens_per_s": tokens, "steps": steps}))
     qlora = Tuning("lora", 2, "nf4")
     assert speed.rate(tmp_path, like, H100, LLAMA2_7B, qlora, True) == speed.Rate(20, "2 earlier runs like it")
     measured = speed.rate(tmp_path / "none", like, H100, LLAMA2_7B, qlora, True)
