@@ -32,18 +32,19 @@ TEMPLATES = {
     "channels": (
         _EACH + _OPEN + "{% if m.thinking and loop.last %}<|channel|>analysis<|message|>{{ m.thinking }}<|end|>" + _OPEN
         + "{% endif %}<|channel|>final<|message|>{{ m.content }}"
-        + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}" + _SPEAK, False, False,
+        + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}" + _SPEAK,
+        False, False,
     ),
     "parts": (_EACH.replace("m.content", "m.content[0].text") + _OPEN + "{{ m.content[0].text }}<|im_end|>\n" + _SPEAK,
               True, True),
     "the user's mark ends a turn": (
-        "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}<|channel|>{{ m.content | trim }}"
-        "{% endif %}{% endfor %}{% if add_generation_prompt %}<|channel|>{% endif %}", True, True,
+        "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}<|channel|>"
+        "{{ m.content | trim }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|channel|>{% endif %}", True, True,
     ),
     "moves the last question": (
         "{% for m in messages %}{% if not loop.last or m.role != 'user' %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-        "<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|user|>{{ messages[-1].content }}<|im_end|>\n"
-        + _OPEN + "{% endif %}", False, False,
+        "<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|user|>{{ messages[-1].content }}"
+        "<|im_end|>\n" + _OPEN + "{% endif %}", False, False,
     ),
 }  # fmt: skip
 
