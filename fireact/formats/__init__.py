@@ -37,7 +37,7 @@ def text_format(
     """
     if name != "chat" and name not in HEADS:
         raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca or chat")
-    args = json.dumps(dict(template_args or {}), default=str, sort_keys=True)
+    args = json.dumps(dict(template_args or {}), sort_keys=True)
     ends = f"{tokenizer.eos_token} {getattr(tokenizer, 'chat_template', None)}"
     return _text_format(name, tokenizer, ends, thinking, args, encoding)
 

@@ -6,7 +6,7 @@ is imported only then, so that a declaration can be read, and a mistake in it to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -52,6 +52,9 @@ class Backbone:
     tokenizer_from: Text | None = None
     thinking: Thinking = "none"
     template_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "template_args", _plain(self.template_args))
 
     def folder(self) -> str:
         """The local folder or hub name to load from; prepares the embedded weights at the first call.
@@ -113,6 +116,13 @@ class Backbone:
         from fireact.models import weights
 
         return weights.dtype(self.dtype)
+
+
+def _plain(value: Any) -> Any:
+    """Dictionaries and lists in place of a configuration's own kinds of them."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(member) for key, member in value.items()}
+    return [_plain(member) for member in value] if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
 @dataclass(frozen=True)

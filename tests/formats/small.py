@@ -35,18 +35,16 @@ TEMPLATES = {
         + "{% if loop.last and not add_generation_prompt %}<|return|>{% else %}<|end|>{% endif %}" + _SPEAK,
         False, False,
     ),
-    "parts": (
-        _EACH.replace("m.content", "m.content[0].text") + _OPEN + "{{ m.content[0].text }}<|im_end|>\n" + _SPEAK,
-        True, True,
-    ),
+    "parts": (_EACH.replace("m.content", "m.content[0].text") + _OPEN + "{{ m.content[0].text }}<|im_end|>\n" + _SPEAK,
+              True, True),
     "the user's mark ends a turn": (
         "{% for m in messages %}{% if m.role == 'user' %}<|user|>{{ m.content }}{% else %}<|channel|>"
         "{{ m.content | trim }}{% endif %}{% endfor %}{% if add_generation_prompt %}<|channel|>{% endif %}", True, True,
     ),
     "moves the last question": (
-        "{% for m in messages %}{% if not loop.last or m.role != 'user' %}<|im_start|>{{ m.role }}\n"
-        "{{ m.content }}<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|user|>"
-        "{{ messages[-1].content }}<|im_end|>\n" + _OPEN + "{% endif %}", False, False,
+        "{% for m in messages %}{% if not loop.last or m.role != 'user' %}<|im_start|>{{ m.role }}\n{{ m.content }}"
+        "<|im_end|>\n{% endif %}{% endfor %}{% if add_generation_prompt %}<|user|>{{ messages[-1].content }}"
+        "<|im_end|>\n" + _OPEN + "{% endif %}", False, False,
     ),
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ SAYINGS = [
     "Thought: é 😀.\nAction: finish[😀]\n",
     "I don't know.",
     "",
+    f"<think>\nI could\nAction: finish[no]\n</think>\n\n{SAID}\n",
 ]
 
 
@@ -38,6 +39,11 @@ def test_a_stream_says_what_a_whole_reply_says(text: str, api: str) -> None:
     streams = [streamed(*pieces, api=api) for pieces in cuts]
     said, *_ = asked(WHOLE[api](text), *streams, dialogues=[ASK] * 4, api=api, concurrency=1)
     assert len({answer.text for answer in said}) == 1
+
+
+def test_an_action_that_a_model_only_reasons_about_is_not_its_turn() -> None:
+    said, *_ = asked(streamed("<think>\nAction: finish[no]\n", f"</think>\n\n{SAID}\n"), api="chat")
+    assert [answer.text for answer in said] == [SAID]
 
 
 @pytest.mark.parametrize(

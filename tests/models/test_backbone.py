@@ -8,6 +8,7 @@ import shutil
 import bitsandbytes as bnb
 import pytest
 import torch
+from omegaconf import OmegaConf
 from peft import PeftModel
 from safetensors.torch import load_file, save_file
 
@@ -168,6 +169,13 @@ def test_a_damaged_adapter_is_one_sentence(tiny, tmp_path, file, damage):
         (tmp_path / file).write_bytes(damage(whole) if callable(damage) else damage)
     with pytest.raises(ModelError, match=r"(is damaged or not whole|can.t be read) \(.*\); copy or tune it again"):
         load_for_acting(tiny, str(tmp_path))
+
+
+def test_template_arguments_of_a_configuration_are_plain_data(tiny):
+    given = OmegaConf.create({"date": "2026-01-31", "documents_of": {"a": [1, {"b": None}]}})
+    backbone = dataclasses.replace(tiny, template_args=given)
+    assert json.loads(json.dumps(backbone.template_args)) == OmegaConf.to_container(given)
+    backbone.text_format(backbone.tokenizer())
 
 
 def test_an_adapter_says_which_prompts_it_was_trained_on(tiny, tmp_path):
