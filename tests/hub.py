@@ -19,15 +19,18 @@ def serving(contents: dict[str, bytes], revision: str) -> Iterator[tuple[str, li
     """The address of a hub and the paths that it has been asked for; ``contents`` by ``datasets/OWNER/NAME/PATH``."""
     asked: list[str] = []
 
-    def listing(model: str) -> bytes:
-        files = [path.removeprefix(f"{model}/") for path in contents if path.startswith(f"{model}/")]
-        return json.dumps({"id": model, "sha": revision, "siblings": [{"rfilename": file} for file in files]}).encode()
+    def listing(model: str, as_tree: bool) -> bytes:
+        files = {path.removeprefix(f"{model}/"): len(content) for path, content in contents.items()
+                 if path.startswith(f"{model}/")}  # fmt: skip
+        tree = [{"type": "file", "path": file, "size": size, "oid": file} for file, size in files.items()]
+        siblings = [{"rfilename": file, "size": size} for file, size in files.items()]
+        return json.dumps(tree if as_tree else {"id": model, "sha": revision, "siblings": siblings}).encode()
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
             content = contents.get(self.path.lstrip("/").replace(f"/resolve/{revision}", ""))
             if self.path.startswith("/api/models/"):
-                content = listing("/".join(self.path.split("/")[3:5]))
+                content = listing("/".join(self.path.split("/")[3:5]), "/tree/" in self.path)
             asked.append(f"{self.command} {self.path}")
             self.send_response(200 if content is not None else 404)
             if content is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import importlib.util
 import urllib.error
 import urllib.request
@@ -12,7 +13,6 @@ from typing import Any
 
 from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
-from huggingface_hub.utils import filter_repo_objects
 
 from fireact.errors import ModelError
 
@@ -124,7 +124,10 @@ def _on_the_hub(backbone: Mapping[str, Any]) -> Fetch:
                          "HF_TOKEN, or pass backbone.path=DIR") from None
     except OSError:  # of which the hub's own errors are
         raise nowhere from None
-    files = filter_repo_objects(
-        info.siblings or (), allow_patterns=_FETCHED, ignore_patterns=_COPIES, key=lambda file: file.rfilename
-    )
-    return Fetch(hub, sum(file.size or 0 for file in files) or None)
+    sizes = [file.size or 0 for file in info.siblings or () if _is_fetched(file.rfilename)]
+    return Fetch(hub, sum(sizes) or None)
+
+
+def _is_fetched(name: str) -> bool:
+    named, copied = (any(fnmatch.fnmatch(name, pattern) for pattern in some) for some in (_FETCHED, _COPIES))
+    return named and not copied

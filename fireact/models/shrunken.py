@@ -92,8 +92,8 @@ def _smaller(config: dict[str, Any]) -> dict[str, Any]:
 
 
 def _picked(config: dict[str, Any], layers: int | None) -> list[int]:
-    """The layers that stay: the first of each kind, two at least; twice where the last ones share the first ones' keys
-    and values.
+    """The layers that stay: the first of each kind, two at least, or once through a pattern that repeats; twice where
+    the last ones share the first ones' keys and values.
     """
     if not layers:
         return []
@@ -104,7 +104,8 @@ def _picked(config: dict[str, Any], layers: int | None) -> list[int]:
              for layer in range(layers)]  # fmt: skip
     first = {kind: layer for layer, kind in reversed(list(enumerate(kinds)))}
     others = [layer for layer in range(layers) if layer not in first.values()]
-    chosen = sorted([*first.values(), *others[: max(0, 2 - len(first))]])
+    least = max(2, len(config.get("block_types") or ()))
+    chosen = sorted([*first.values(), *others[: max(0, least - len(first))]])
     return chosen * 2 if config.get("num_kv_shared_layers") else chosen
 
 
