@@ -65,8 +65,10 @@ def rows(cfg: Config) -> None:
 
 def architecture(cfg: Config) -> str | None:
     """The backbone trains and acts, as far as its configuration tells; a line for each thing that is off."""
-    if local_folder(resolved(cfg.backbone)) is None or cfg.adapter.name == "none":
+    plain = resolved(cfg.backbone)
+    if local_folder(plain) is None or cfg.adapter.name == "none":
         return None
+    weights(plain)  # without which nothing more is worth saying
     from fireact.models.check import check
 
     return "\n".join(check(build(cfg.backbone), build(cfg.adapter), cfg.packing)) or None
