@@ -10,9 +10,7 @@ every real one says, ``NEEDS`` adds it.
 
 from __future__ import annotations
 
-import importlib
 import importlib.metadata
-import importlib.util
 import json
 import subprocess
 import sys
@@ -50,6 +48,7 @@ def tried(kind: str) -> dict[str, str]:
     from transformers import AutoConfig
 
     from fireact.errors import FireActError
+    from fireact.lms.huggingface.trial import Trial
     from fireact.models import probe
     from fireact.models.adapters import merges
     from fireact.models.backbone import Adapter, Backbone
@@ -70,16 +69,12 @@ def tried(kind: str) -> dict[str, str]:
         if found.loss.kind != "untried":
             verdicts["merged"] = merges(adapter, Backbone(kind, None, cache_dir=folder), config)
             verdicts["generates"] = probe.equal(config, "generates", generated, folder)
-    said = {column: "pass" if each.exact else f"{each.kind}: {each.why}" for column, each in verdicts.items()}
-    return said | (_acting(config) if found.loss.kind != "untried" else {})
-
-
-def _acting(config: Any) -> dict[str, str]:
-    """What the engine's own trial says, where there is one."""
-    if importlib.util.find_spec("fireact.lms.huggingface.trial") is None:
-        return {}
-    ways = vars(importlib.import_module("fireact.lms.huggingface.trial").trial(config))
-    return {column: f"off: {why}" if why else "pass" for column, why in ways.items() if column in COLUMNS}
+        said = {column: "pass" if each.exact else f"{each.kind}: {each.why}" for column, each in verdicts.items()}
+        if found.loss.kind != "untried":
+            ways = Trial(config, cache_dir=folder)
+            acting = {"engine": ways.engine, "shared": ways.shared, "together": ways.together}
+            said |= {column: f"off: {why}" if why else "pass" for column, why in acting.items()}
+        return said
 
 
 def _said(error: Exception) -> str:

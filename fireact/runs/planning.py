@@ -68,7 +68,8 @@ def show(command: Sweep) -> int:
     here = device.found()
     words = f"{refused} to be put right first" if refused else "everything that can be known beforehand is there"
     console.print(f"{words}; computing on {here.name} ({here.memory_bytes / GIB:.0f} GiB); memory, time and money are "
-                  "estimates; nothing was run, fetched or written", highlight=False, soft_wrap=True)  # fmt: skip
+                  "estimates; nothing was run or fetched, nor written but what probes of the models found",
+                  highlight=False, soft_wrap=True)  # fmt: skip
     return refused
 
 

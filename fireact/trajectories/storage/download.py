@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import shutil
 import tarfile
 import zipfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,7 +11,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
 
 import httpx
 from filelock import FileLock
@@ -20,6 +18,7 @@ from huggingface_hub import errors, hf_hub_download, hf_hub_url, try_to_load_fro
 
 from fireact.errors import DataError
 from fireact.ranges import NoEffect
+from fireact.trajectories.storage.archives import copy, unpacked
 from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY, PublicFile
 from fireact.trajectories.storage.transfer import transfer
@@ -210,9 +209,9 @@ def _from_archive(name: str, known: PublicFile, cache: Path) -> Path:
     members = {other.archive: own for own, other in REGISTRY.items()}
     source = fetch(archive, cache)
     try:
-        for member, content in _unpacked(source):
+        for member, content in unpacked(source):
             if own := members.get((archive, member)):
-                _copy(content, cache / own)
+                copy(content, cache / own)
     except (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile) as error:
         why = type(error).__name__
         raise DataError(f"{source} can't be unpacked ({why}); remove it to download it again") from None
@@ -220,26 +219,6 @@ def _from_archive(name: str, known: PublicFile, cache: Path) -> Path:
         raise DataError(f"{source} does not hold the published {name}; remove it to download it again, or put the file "
                         f"at {cache / name}")
     return cache / name
-
-
-def _unpacked(path: Path) -> Iterator[tuple[str, IO[bytes]]]:
-    """The files of a zip or tar archive, by name."""
-    if zipfile.is_zipfile(path):
-        with zipfile.ZipFile(path) as zipped:
-            for name in zipped.namelist():
-                with zipped.open(name) as content:
-                    yield name, content
-        return
-    with tarfile.open(path) as tar:
-        for member in tar:
-            if (extracted := tar.extractfile(member)) is not None:
-                yield member.name, extracted
-
-
-def _copy(content: IO[bytes], file: Path) -> None:
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("wb") as out:
-        shutil.copyfileobj(content, out)
 
 
 def _from_network(name: str, known: PublicFile, file: Path) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from fireact.runs import acting
+from fireact.runs import parts
 from fireact.trajectories.storage import digests
 from fireact.trajectories.storage.digests import digest
 
@@ -67,6 +67,6 @@ def test_nothing_is_kept_of_small_or_just_changed_files_or_without_a_folder(
 def test_an_archive_to_search_is_read_once_for_all_runs(tmp_path: Path, read: list[Path]) -> None:
     (tmp_path / "archive").write_bytes(b"one")
     node = OmegaConf.create({"path": str(tmp_path / "archive"), "cache_dir": str(tmp_path / "cache")})
-    settings = [acting._settings("search", node) for _ in range(2)]
+    settings = [parts.settings("search", node) for _ in range(2)]
     assert settings[0] == settings[1] and len(read) == 1
     assert settings[0]["search.path sha256"] == hashlib.sha256(b"one").hexdigest()
