@@ -10,10 +10,13 @@ from __future__ import annotations
 import itertools
 import sys
 from collections import Counter
+from pathlib import Path
 
-from fireact.cli import build, compose
-from fireact.errors import FireActError
-from fireact.runs.collect import collect
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from fireact.cli import build, compose  # noqa: E402
+from fireact.errors import FireActError  # noqa: E402
+from fireact.runs.collect import collect  # noqa: E402
 
 METHODS = "react,reflexion,react_cot,react_reflexion,react_cot_reflexion"
 AXES = {"data": "hotpotqa,mixed", "method": METHODS, "size": "all"}

