@@ -48,14 +48,14 @@ def questions_per_s(model: Any, batch: int, count: int, shared: int) -> float:
     waiting, draw = dialogues(count, shared)
     engine = Engine(model, batch, shared + QUESTION + ROUNDS * (TURN + OBSERVATION))
     started = time.perf_counter()
-    flying: dict[Request, Dialogue] = {}
-    while waiting or flying:
-        while waiting and len(flying) < batch:
+    pending: dict[Request, Dialogue] = {}
+    while waiting or pending:
+        while waiting and len(pending) < batch:
             dialogue = waiting.pop()
-            flying[request := dialogue.request()] = dialogue
+            pending[request := dialogue.request()] = dialogue
             engine.submit(request)
         for request in engine.step():
-            dialogue = flying.pop(request)
+            dialogue = pending.pop(request)
             dialogue.answered(request.generated, draw)
             if dialogue.left:
                 waiting.append(dialogue)

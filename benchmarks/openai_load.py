@@ -47,11 +47,11 @@ def serve(port: Connection) -> None:
     asyncio.run(run())
 
 
-async def ask(url: str, calls: int, flying: int) -> float:
+async def ask(url: str, calls: int, pending: int) -> float:
     """Calls a second, after as many as warm every connection."""
-    lm = OpenAI("m", url, concurrency=flying)
+    lm = OpenAI("m", url, concurrency=pending)
     dialogue = Dialogue("Who wrote Emma?", "An example. " * 120)
-    await asyncio.gather(*(lm.complete(dialogue) for _ in range(flying)))
+    await asyncio.gather(*(lm.complete(dialogue) for _ in range(pending)))
     started = time.perf_counter()
     await asyncio.gather(*(lm.complete(dialogue) for _ in range(calls)))
     rate = calls / (time.perf_counter() - started)
@@ -59,14 +59,14 @@ async def ask(url: str, calls: int, flying: int) -> float:
     return rate
 
 
-def main(calls: int = 1280, flying: int = 64) -> None:
+def main(calls: int = 1280, pending: int = 64) -> None:
     """Print the rate beside what the server allows."""
     ours, theirs = multiprocessing.Pipe()
     server = multiprocessing.Process(target=serve, args=(theirs,), daemon=True)
     server.start()
-    rate, ideal = asyncio.run(ask(f"http://127.0.0.1:{ours.recv()}/v1", calls, flying)), flying / SECONDS
+    rate, ideal = asyncio.run(ask(f"http://127.0.0.1:{ours.recv()}/v1", calls, pending)), pending / SECONDS
     server.terminate()
-    print(f"{calls} calls of {SECONDS * 1000:.0f} ms, {flying} in flight: {rate:.1f} calls/s, "
+    print(f"{calls} calls of {SECONDS * 1000:.0f} ms, {pending} in flight: {rate:.1f} calls/s, "
           f"{rate / ideal:.1%} of the ideal {ideal:.0f}")
 
 

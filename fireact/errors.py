@@ -1,6 +1,6 @@
 """Every failure a user can meet, named after the boundary it crossed.
 
-The message is one sentence that says what is wrong and how to mend it; the entry scripts print it and exit with 1.
+The message is one sentence that says what is wrong and how to fix it; the entry scripts print it and exit with 1.
 Anything that is not a ``FireActError`` is a bug of ours and keeps its stack trace.
 """
 

@@ -87,22 +87,23 @@ def report(backbone: Backbone, adapter: Adapter) -> Iterator[str]:
     if adapter.kind == "lora":
         merged = merges(adapter, backbone, config)
         yield "exact: an adapter merged into the weights" if merged.exact else f"it acts unmerged: {merged.why}"
-    yield from _memory(config, adapter)
+    yield from _memory(config, adapter, backbone.torch_dtype())
 
 
-def _memory(config: PretrainedConfig, adapter: Adapter) -> Iterator[str]:
+def _memory(config: PretrainedConfig, adapter: Adapter, dtype: torch.dtype) -> Iterator[str]:
     shape = Shape.of_config(config.to_dict())
     if shape is None:
         yield "memory: its config.json tells no shape that is known here"
         return
-    tuning = Tuning.of(dataclasses.asdict(adapter), width=2)
+    width, name = dtype.itemsize, str(dtype).removeprefix("torch.")
+    tuning = Tuning.of(dataclasses.asdict(adapter), width)
     yield f"weights: {shape.parameters / 1e9:.2f} billion, about"
     for tokens in (1024, 4096):
         needed = training_bytes(shape, tuning, tokens) / GIB
-        yield f"tuning in bfloat16 with adapter={adapter.name}, micro_batch_tokens={tokens}: about {needed:.1f} GiB"
-    needed = acting_bytes(shape, 2, _DIALOGUES, _CONTEXT, _ALL) / GIB
-    each = bytes_per_position(shape, 2) * _CONTEXT / GIB
-    yield (f"acting in bfloat16, {_DIALOGUES} dialogues of {_CONTEXT} tokens: about {needed:.1f} GiB, {each:.2f} of it "
+        yield f"tuning in {name} with adapter={adapter.name}, micro_batch_tokens={tokens}: about {needed:.1f} GiB"
+    needed = acting_bytes(shape, width, _DIALOGUES, _CONTEXT, _ALL) / GIB
+    each = bytes_per_position(shape, width) * _CONTEXT / GIB
+    yield (f"acting in {name}, {_DIALOGUES} dialogues of {_CONTEXT} tokens: about {needed:.1f} GiB, {each:.2f} of it "
            "a dialogue")
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from peft import PeftModel
 from safetensors import SafetensorError
 from torch import nn
 from transformers import AutoConfig, AutoTokenizer, PretrainedConfig, PreTrainedModel
@@ -163,22 +162,6 @@ def device() -> torch.device:
     if (place := _chosen.get()) is not None:
         return place
     return torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else torch.device("cpu")
-
-
-def decoder_of(model: Any) -> nn.Module:
-    """The transformer without its output layer, adapters included: token ids in, hidden states (B, T, H) out."""
-    causal = model.get_base_model() if isinstance(model, PeftModel) else model
-    return causal.get_decoder()
-
-
-def logits_of(model: Any, hidden: torch.Tensor) -> torch.Tensor:
-    """The logits (N, V), float32, of the hidden states (N, H) that were picked out, soft-capped where the model does.
-
-    Applying the output layer to a few positions only is what makes a large vocabulary affordable.
-    """
-    logits = model.get_output_embeddings()(hidden).float()
-    cap = getattr(model.config, "final_logit_softcapping", None)
-    return logits if cap is None else cap * torch.tanh(logits / cap)
 
 
 def trainable_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -7,7 +7,7 @@ from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from itertools import chain, product
+from itertools import product
 from statistics import NormalDist
 from typing import Any
 
@@ -103,11 +103,6 @@ def explained(measures: Mapping[str, str]) -> list[str]:
     ]
 
 
-def busy_seconds(trajectories: Iterable[Trajectory]) -> float:
-    """The time during which any question was being acted out, whatever the pauses between sessions."""
-    return _busy(array("d", chain.from_iterable(map(_span, trajectories))))
-
-
 def _span(trajectory: Trajectory) -> tuple[float, float]:
     """When a question was begun and ended, in Unix time."""
     end = datetime.fromisoformat(trajectory.provenance["finished_at"]).timestamp()
@@ -115,7 +110,7 @@ def _span(trajectory: Trajectory) -> tuple[float, float]:
 
 
 def _busy(spans: Sequence[float]) -> float:
-    """Of beginnings and ends in turns."""
+    """The time that any of these spans covers, whatever the pauses between sessions: beginnings and ends in turns."""
     starts, ends = np.asarray(spans).reshape(-1, 2).T
     order = np.argsort(starts, kind="stable")
     starts, ends = starts[order], ends[order]

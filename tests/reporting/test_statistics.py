@@ -5,7 +5,6 @@ import pytest
 from fireact.reporting.compare import main, markdown
 from fireact.reporting.statistics import (
     bootstrap_ci95,
-    busy_seconds,
     explained,
     measure_of,
     restated,
@@ -63,8 +62,7 @@ def test_a_tasks_own_score_has_its_own_name():
 
 def test_seconds_count_overlaps_once_and_pauses_not_at_all():
     # 6–10 and 8–12 overlap; 35–40 was another session.
-    assert busy_seconds(RUN) == pytest.approx(6 + 5)
-    assert busy_seconds([]) == 0
+    assert summarize(RUN)["seconds"] == pytest.approx(6 + 5)
 
 
 def test_the_table_holds_scores_and_intervals(tmp_path, capsys):
