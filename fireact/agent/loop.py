@@ -23,7 +23,7 @@ class Loop:
         actions: the actions the method allows.
         max_rounds: actions at most, ``finish`` included.
         max_retries: turns without a well-formed action that are answered with a correction before the episode ends.
-        opening: the words that the turn of a round (counted from 1) is made to begin with; empty for none.
+        prefill: the words that the turn of a round (counted from 1) is made to begin with; empty for none.
     """
 
     def __init__(
@@ -32,10 +32,10 @@ class Loop:
         actions: Sequence[str],
         max_rounds: int,
         max_retries: int,
-        opening: Callable[[int], str],
+        prefill: Callable[[int], str],
     ) -> None:
         self._few_shot, self._actions = few_shot, actions
-        self._max_rounds, self._max_retries, self._opening = max_rounds, max_retries, opening
+        self._max_rounds, self._max_retries, self._prefill = max_rounds, max_retries, prefill
         self._steps: list[Step] = []
         self._turns: list[Turn] = []
         self._usage = Usage()
@@ -47,8 +47,8 @@ class Loop:
         for _ in range(self._max_rounds + self._max_retries):
             if rounds == self._max_rounds:
                 break
-            opening = self._opening(rounds + 1)
-            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), opening)
+            prefill = self._prefill(rounds + 1)
+            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), prefill)
             try:
                 completion = await lm.complete(dialogue)
             except BudgetError as error:
@@ -56,7 +56,7 @@ class Loop:
             except ModelError as error:
                 return self._end(Ending.MODEL_FAILURE, error=str(error))
             self._count(completion)
-            text = joined(opening + completion.text)
+            text = joined(prefill + completion.text)
             step = self._parse(text)
             if not step.action:
                 if len(self._steps) - rounds >= self._max_retries:

@@ -59,11 +59,11 @@ class ReAct:
 
     async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
         """See ``Method``; raises ConfigError where the prompt file is missing."""
-        return await Loop(self.few_shot, self.actions, self._max_rounds, self._max_retries, self.opening).run(
+        return await Loop(self.few_shot, self.actions, self._max_rounds, self._max_retries, self.prefill).run(
             question, lm, search
         )
 
-    def opening(self, round_: int) -> str:
+    def prefill(self, round_: int) -> str:
         """The words forced on the turn of ``round_``, counted from 1; none here."""
         return ""
 

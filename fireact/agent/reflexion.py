@@ -16,7 +16,7 @@ class Reflexion(ReAct):
         super().__init__(*args, **kwargs)
         self._reflect_at = tuple(reflect_at)
 
-    def opening(self, round_: int) -> str:
+    def prefill(self, round_: int) -> str:
         """A forced reflection, or nothing."""
         if round_ not in self._reflect_at:
             return ""

@@ -82,8 +82,8 @@ class TextFormat(Protocol):
         """
         ...
 
-    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
-        """(what the model reasoned before its turn, the turn) in a generated ``text`` that follows ``opening``."""
+    def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
+        """(what the model reasoned before its turn, the turn) in a generated ``text`` that follows ``prefill``."""
         ...
 
     def kept(self, reasoning: str) -> str:

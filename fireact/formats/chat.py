@@ -66,9 +66,9 @@ class ChatFormat(WholeFormat):
         """Nothing: each turn ends with its own terminator."""
         return ""
 
-    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
+    def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``."""
-        return ("", text) if opening else self.frame.heard(text)
+        return ("", text) if prefill else self.frame.heard(text)
 
     def closed(self, said: str, text: str, end: str) -> bool:
         """See ``TextFormat``."""
@@ -81,7 +81,7 @@ class ChatFormat(WholeFormat):
         return end == self.end_token and text.endswith(terminator.removesuffix(end))
 
     def messages(self, dialogue: Dialogue) -> list[Message]:
-        """The dialogue so far as chat messages, without its opening; no text in them takes effect as a control token.
+        """The dialogue so far as chat messages, without its prefill; no text in them takes effect as a control token.
         """
         asked = "\n\n".join(filter(None, [dialogue.few_shot, dialogue.question]))
         messages = [{"role": "user", "content": inert(asked, self.specials)}]

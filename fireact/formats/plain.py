@@ -48,9 +48,9 @@ class PlainFormat(WholeFormat):
         """The end token, which the model must learn to say."""
         return self.end_of_text
 
-    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
+    def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``."""
-        return ("", text) if opening else reasoned(text)
+        return ("", text) if prefill else reasoned(text)
 
     def closed(self, said: str, text: str, end: str) -> bool:
         """See ``TextFormat``."""
@@ -72,7 +72,7 @@ def plain_format(name: str, tokenizer: Tokenizer, thinking: Thinking) -> PlainFo
 
 
 def plain_text(dialogue: Dialogue, name: str, specials: Sequence[str], thinking: Thinking = "none") -> str:
-    """The dialogue so far in the layout called ``name``, its opening not included."""
+    """The dialogue so far in the layout called ``name``, its prefill not included."""
     head = HEADS[name].replace("{few_shot}", dialogue.few_shot and dialogue.few_shot + "\n\n")
     text = [head.replace("{question}", inert(dialogue.question, specials))]
     for turn in dialogue.turns:

@@ -41,7 +41,7 @@ class SegmentFormat:
     def prompt(self, dialogue: Dialogue) -> list[int]:
         """See ``TextFormat``."""
         said = [(segment, turn_ids) for segment, turn_ids in self._segments(dialogue)]
-        said += [(Segment(dialogue.opening), None)] if dialogue.opening else []
+        said += [(Segment(dialogue.prefill), None)] if dialogue.prefill else []
         return [number for segment, ids in said for number in (self._ids(segment.text) if ids is None else ids)]
 
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
@@ -54,7 +54,7 @@ class SegmentFormat:
         targets = [segment.target for segment, ids in zip(segments, pieces, strict=True) for _ in ids]
         return [Example(tuple(i for ids in pieces for i in ids), tuple(targets), tuple(segments))]
 
-    def heard(self, text: str, opening: str = "") -> tuple[str, str]:
+    def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``; these models do not reason apart."""
         return "", text
 

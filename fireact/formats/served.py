@@ -24,14 +24,14 @@ def served_text(dialogue: Dialogue, name: str) -> str:
     """
     if name not in HEADS:
         raise ConfigError(f"lm.format={name} is unknown; choose {' or '.join(HEADS)}")
-    return plain_text(dialogue, name, _USUAL_SPECIALS) + dialogue.opening
+    return plain_text(dialogue, name, _USUAL_SPECIALS) + dialogue.prefill
 
 
 def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
     """The dialogue as chat messages for a model behind an API.
 
     Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
-    alternate as in the paper's released chat data, and an opening begins the assistant's message. What a turn reasoned
+    alternate as in the paper's released chat data, and a prefill begins the assistant's message. What a turn reasoned
     stands apart from its content, as servers of thinking models take it.
     """
     if dialogue.few_shot:
@@ -43,7 +43,7 @@ def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
         messages.append(message | {"reasoning_content": inert(reasoning, _USUAL_SPECIALS)} if reasoning else message)
         if turn.observation is not None:
             messages.append(_message("user", f"Observation: {one_line(turn.observation)}"))
-    return [*messages, _message("assistant", dialogue.opening)] if dialogue.opening else messages
+    return [*messages, _message("assistant", dialogue.prefill)] if dialogue.prefill else messages
 
 
 def _message(role: str, content: str) -> dict[str, str]:

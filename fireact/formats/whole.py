@@ -25,7 +25,7 @@ class WholeFormat(ABC):
 
     @abstractmethod
     def context(self, dialogue: Dialogue) -> str:
-        """The text after which the model speaks next, the dialogue's opening not included."""
+        """The text after which the model speaks next, the dialogue's prefill not included."""
 
     @abstractmethod
     def reply(self, dialogue: Dialogue) -> str:
@@ -37,10 +37,10 @@ class WholeFormat(ABC):
 
     def prompt(self, dialogue: Dialogue) -> list[int]:
         """See ``TextFormat``."""
-        before = replace(dialogue, opening="")
+        before = replace(dialogue, prefill="")
         ids, plain = _prompt(self, before)
-        if dialogue.opening:
-            ids += self.next_ids(self.context(before), plain, self.lead + dialogue.opening)
+        if dialogue.prefill:
+            ids += self.next_ids(self.context(before), plain, self.lead + dialogue.prefill)
         return list(ids)
 
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:

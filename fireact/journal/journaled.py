@@ -28,7 +28,8 @@ class JournaledModel:
     async def complete(self, dialogue: Dialogue) -> Completion:
         """See ``LanguageModel``; besides, what ``Journal.answer`` raises."""
         turns = [[turn.text, turn.observation] for turn in dialogue.turns]
-        request = {"question": dialogue.question, "turns": turns, "opening": dialogue.opening}
+        # Journals of before call the prefill so; a call keeps its key.
+        request = {"question": dialogue.question, "turns": turns, "opening": dialogue.prefill}
         asked = Asked(request, json_text([turn.ids for turn in dialogue.turns]))
         source = Source("lm", self._settings, dialogue.few_shot)
 

@@ -31,7 +31,7 @@ class Recorded:
             raise ModelError(f"{self._path} holds no episode of this question, which its run may not have finished")
         if len(turns) <= len(dialogue.turns):
             raise ModelError(f"{self._path} holds only {len(turns)} turns of this question")
-        return Completion(turns[len(dialogue.turns)].text.removeprefix(dialogue.opening))
+        return Completion(turns[len(dialogue.turns)].text.removeprefix(dialogue.prefill))
 
     async def aclose(self) -> None:
         """Nothing to release."""

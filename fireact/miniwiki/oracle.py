@@ -99,13 +99,13 @@ class Oracle:
         self._task, self._style, self._seed, self._turn = task, style, seed, styles[style]
 
     async def complete(self, dialogue: Dialogue) -> Completion:
-        """See ``LanguageModel``; after an opening, the text goes on from there."""
+        """See ``LanguageModel``; after a prefill, the text goes on from there."""
         plan = self._task.plan(dialogue.question)
         if plan is None:
             raise ModelError("the oracle teaches only the questions of lm.task; set lm.task to the task that is asked")
         step = self._turn(dialogue, plan, Random(f"{self._seed}/{dialogue.question}/{len(dialogue.turns)}"))
         text = step_text(step)
-        if dialogue.opening:
+        if dialogue.prefill:
             text = text.replace("Thought:", "", 1)
         said = [dialogue.question, *(f"{turn.text} {turn.observation or ''}" for turn in dialogue.turns)]
         return Completion(text, tokens_in=len(" ".join(said).split()), tokens_out=len(text.split()))
@@ -122,7 +122,7 @@ class Oracle:
             return _step(rng.choice(_FINISH).format(last=last, value=value, so=so), FINISH, plan.answer(found))
         if misses >= len(want.queries):
             return _step(rng.choice(_IGNORANT).format(goal=want.goal), FINISH, UNKNOWN)
-        wordings = _REFLECT if dialogue.opening else _AGAIN if misses else _NEXT if found else _START
+        wordings = _REFLECT if dialogue.prefill else _AGAIN if misses else _NEXT if found else _START
         words = {"outline": plan.outline, "goal": want.goal, "entity": want.entity, "value": value, "last": last}
         thought = rng.choice(wordings).format(**words)
         return _step(thought, SEARCH, want.queries[misses])
@@ -130,7 +130,7 @@ class Oracle:
     def _wander(self, dialogue: Dialogue, plan: Plan, rng: Random) -> Step:
         """For some questions vague queries, until one happens to help or a reflection is forced; else like react."""
         whim = Random(f"{self._seed}/{dialogue.question}")
-        reflected = dialogue.opening or any(_REFLECTION in turn.text for turn in dialogue.turns)
+        reflected = dialogue.prefill or any(_REFLECTION in turn.text for turn in dialogue.turns)
         found, *_ = _follow(plan, dialogue)
         want = plan.next(found)
         if whim.random() >= _WANDERERS or reflected or found or want is None:

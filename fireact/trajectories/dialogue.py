@@ -31,12 +31,12 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """Everything said so far. ``few_shot`` is empty for a tuned model; ``opening`` is forced on the next turn."""
+    """Everything said so far. ``few_shot`` is empty for a tuned model; ``prefill`` is forced on the next turn."""
 
     question: str
     few_shot: str = ""
     turns: tuple[Turn, ...] = ()
-    opening: str = ""
+    prefill: str = ""
 
 
 def parse_step(text: str) -> Step:

@@ -136,7 +136,7 @@ def test_reflexion_opens_the_turns_of_its_rounds():
     def openings(reflect_at: Sequence[int]) -> list[str]:
         lm = Script(SEARCH, SEARCH, " Try again.\nAction: search[X]", FINISH)
         run(Reflexion("reflexion", None, reflect_at=reflect_at), lm)
-        return [dialogue.opening for dialogue in lm.asked]
+        return [dialogue.prefill for dialogue in lm.asked]
 
     reflection = "Thought: I have not solved this within 2 steps, so let me reflect on how to search better."
     assert openings([3]) == ["", "", reflection, ""]

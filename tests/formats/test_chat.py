@@ -63,7 +63,7 @@ def test_channels_are_learnt_and_read(tokenizer: Any) -> None:
     layout = text_format("chat", tokenizer)
     assert layout.heard(f"{analysis}") == ("Whose?\nAction: search[no]", "")
     assert layout.heard(f"{analysis}<|end|><|im_start|>assistant\n{first}")[1] == first.partition("<|message|>")[2]
-    assert tokenizer.decode(layout.prompt(Dialogue("Who?", opening="Thought: so"))).endswith(
+    assert tokenizer.decode(layout.prompt(Dialogue("Who?", prefill="Thought: so"))).endswith(
         "<|im_start|>assistant\n<|channel|>final<|message|>Thought: so"
     )
 

@@ -87,7 +87,7 @@ def test_rows_of_the_embedded_backbone_are_those_of_stretches(smollm2: Any) -> N
                 )
                 assert [(row.ids, row.targets) for row in now] == [(row.ids, row.targets) for row in before]
             for number in range(3):
-                half = replace(dialogue, turns=dialogue.turns[:number], opening="Thought: so")
+                half = replace(dialogue, turns=dialogue.turns[:number], prefill="Thought: so")
                 assert text_format(layout, tokenizer).prompt(half) == text_format(
                     layout, tokenizer, encoding=SEGMENTS
                 ).prompt(half)

@@ -274,8 +274,8 @@ def test_control_tokens_without_a_role_are_inert_too(word_tokenizer: Any) -> Non
     assert word_tokenizer.convert_tokens_to_ids("<turn>") not in ids
 
 
-def test_few_shot_and_opening(word_tokenizer: Any) -> None:
-    dialogue = Dialogue("Who?", few_shot="Examples", opening="Thought: so")
+def test_few_shot_and_prefill(word_tokenizer: Any) -> None:
+    dialogue = Dialogue("Who?", few_shot="Examples", prefill="Thought: so")
     said = "Examples\n\nQuestion: Who?\nThought: so"
     assert text_format("react", word_tokenizer).prompt(dialogue) == ids_of(said, word_tokenizer)
     said = "<turn>user\nExamples\n\nWho?</s>\n<turn>assistant\nThought: so"

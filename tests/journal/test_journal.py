@@ -97,7 +97,7 @@ def test_everything_that_shapes_an_answer_makes_another_call(tmp_path: Path) -> 
     others = [
         replace(DIALOGUE, question="Who wrote Z?"),
         replace(DIALOGUE, few_shot=""),
-        replace(DIALOGUE, opening=""),
+        replace(DIALOGUE, prefill=""),
         replace(DIALOGUE, turns=()),
         replace(DIALOGUE, turns=(replace(turn, text="Action: search[Z]"),)),
         replace(DIALOGUE, turns=(replace(turn, observation="None"),)),

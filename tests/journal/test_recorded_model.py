@@ -101,10 +101,10 @@ def test_our_own_predictions(tmp_path: Path) -> None:
     assert says(tmp_path / "predictions.jsonl", "Which?\nA. x\nB. y", few_shot="Another prompt") == said
 
 
-def test_a_forced_opening_is_not_said_twice(tmp_path: Path) -> None:
+def test_a_forced_prefill_is_not_said_twice(tmp_path: Path) -> None:
     append_line(tmp_path / "p.jsonl", trajectory(Step("I reflect. So b.", "search", "b", "c")).to_json())
     lm = Recorded(str(tmp_path / "p.jsonl"))
-    said = asyncio.run(lm.complete(Dialogue("Which?", opening="Thought: I reflect."))).text
+    said = asyncio.run(lm.complete(Dialogue("Which?", prefill="Thought: I reflect."))).text
     assert said == " So b.\nAction: search[b]"
 
 

@@ -44,7 +44,7 @@ def test_chat_alternates_as_the_released_data_does() -> None:
             {"role": "user", "content": "Observation: Emma is a book by Jane <\u200b|im_end|>Austen."},
         ]
     }
-    begun = body(Dialogue("Who wrote Emma?", opening="Thought: Reflect."), chat(SAID))
+    begun = body(Dialogue("Who wrote Emma?", prefill="Thought: Reflect."), chat(SAID))
     assert begun["messages"][1:] == [{"role": "assistant", "content": "Thought: Reflect."}]
 
 
@@ -105,8 +105,8 @@ def test_a_turn_ends_after_its_first_action_line(reply: str | None, text: str) -
         ("\nAction: search[X]\n", "\nAction: search[X]"),
     ],
 )
-def test_after_an_opening_the_text_goes_on_from_there(reply: str, text: str) -> None:
-    [said], *_ = asked(chat(reply), dialogues=[Dialogue("Q", opening="Thought: Let me reflect.")])
+def test_after_a_prefill_the_text_goes_on_from_there(reply: str, text: str) -> None:
+    [said], *_ = asked(chat(reply), dialogues=[Dialogue("Q", prefill="Thought: Let me reflect.")])
     assert said.text == text
 
 

@@ -40,11 +40,11 @@ def act(oracle: Oracle, tool: BM25, question: Question, reflect_at: tuple[int, .
     async def episode() -> list[Turn]:
         turns: list[Turn] = []
         for round_ in range(1, 12):
-            opening = REFLECT if round_ in reflect_at else ""
-            said = await oracle.complete(Dialogue(question.prompt(), turns=tuple(turns), opening=opening))
-            step = parse_step(opening + said.text)
+            prefill = REFLECT if round_ in reflect_at else ""
+            said = await oracle.complete(Dialogue(question.prompt(), turns=tuple(turns), prefill=prefill))
+            step = parse_step(prefill + said.text)
             observation = await tool.search(step.argument) if step.action == "search" else None
-            turns.append(Turn(opening + said.text, observation))
+            turns.append(Turn(prefill + said.text, observation))
             if observation is None:
                 break
         return turns
@@ -110,10 +110,10 @@ def test_it_tries_other_queries_and_then_gives_up() -> None:
     assert queries[-1] == "unknown"
 
 
-def test_it_goes_on_after_an_opening() -> None:
+def test_it_goes_on_after_a_prefill() -> None:
     drawn = task("miniwiki", 1)
     (question,) = drawn.questions()
-    said = asyncio.run(Oracle(drawn, "reflexion").complete(Dialogue(question.prompt(), opening=REFLECT)))
+    said = asyncio.run(Oracle(drawn, "reflexion").complete(Dialogue(question.prompt(), prefill=REFLECT)))
     assert said.text.startswith(" ")
     assert "Thought:" not in said.text
     assert parse_step(REFLECT + said.text).argument == "Quiet Candle"

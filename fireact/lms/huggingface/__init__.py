@@ -84,13 +84,13 @@ class HuggingFace:
         if len(prompt) + self._max_new_tokens > self._max_context:
             raise ModelError(f"a prompt of {len(prompt)} tokens leaves no room for {self._max_new_tokens} more within "
                              f"lm.max_context={self._max_context}; raise it or ask for fewer rounds")
-        stop = partial(self._stops, layout, dialogue.opening)
+        stop = partial(self._stops, layout, dialogue.prefill)
         request = Request(
             prompt, stop, self._max_new_tokens, self._temperature, self._generator(prompt),
             shared=self._beginning(layout, dialogue.few_shot, prompt),
         )
         await self._generate(request)
-        return self._completion(request, layout, dialogue.opening)
+        return self._completion(request, layout, dialogue.prefill)
 
     async def aclose(self) -> None:
         """Wait for the step under way and end the engine's thread."""
@@ -132,21 +132,21 @@ class HuggingFace:
         ids = self._beginnings[few_shot]
         return len(ids) if prompt[: len(ids)] == ids else 0
 
-    def _stops(self, layout: TextFormat, opening: str, generated: list[int]) -> bool:
+    def _stops(self, layout: TextFormat, prefill: str, generated: list[int]) -> bool:
         if generated[-1] in self._end_ids:
             return True
-        _, spoken = layout.heard(self._tokenizer.decode(generated), opening)
+        _, spoken = layout.heard(self._tokenizer.decode(generated), prefill)
         return turn_is_over(spoken, layout.stop_texts)
 
-    def _completion(self, request: Request, layout: TextFormat, opening: str) -> Completion:
+    def _completion(self, request: Request, layout: TextFormat, prefill: str) -> Completion:
         ids = request.generated
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
-        reasoning, spoken = layout.heard(text, opening)
+        reasoning, spoken = layout.heard(text, prefill)
         said = cut_turn(spoken, layout.stop_texts).rstrip()
-        said = said if opening else said.lstrip()  # what follows an opening may begin on a new line
+        said = said if prefill else said.lstrip()  # what follows a prefill may begin on a new line
         closed = layout.closed(said, text, self._tokenizer.convert_ids_to_tokens(ids[-1]) if ended else "")
-        kept = tuple(ids) if closed and not opening else None
+        kept = tuple(ids) if closed and not prefill else None
         return Completion(layout.kept(reasoning) + said, kept, len(request.prompt), len(ids))
 
     def _generator(self, prompt: list[int]) -> torch.Generator | None:

@@ -121,7 +121,7 @@ class OpenAI:
         )
 
     async def complete(self, dialogue: Dialogue) -> Completion:
-        """See ``LanguageModel``; after an opening, the text goes on from there.
+        """See ``LanguageModel``; after a prefill, the text goes on from there.
 
         Raises:
             ModelError: this dialogue could not be answered.
@@ -131,7 +131,7 @@ class OpenAI:
         body = self._body(dialogue)
         policy = retrying(self._max_retries, _BACKOFF_S, _LONGEST_BACKOFF_S, self._sleep)
         try:
-            completion: Completion = await policy(self._try, body, dialogue.opening)
+            completion: Completion = await policy(self._try, body, dialogue.prefill)
         except Failed as failed:
             tries = policy.statistics["attempt_number"]
             tried = f" (tried {tries} times)" if tries > 1 else ""
@@ -148,7 +148,7 @@ class OpenAI:
         settings = {key: value for key, value in self._settings.items() if key not in self._omit}
         return {"model": self.name, **self._api.prompt(dialogue, self._format), **settings, **self._extra_body}
 
-    async def _try(self, body: Mapping[str, Any], opening: str) -> Completion:
+    async def _try(self, body: Mapping[str, Any], prefill: str) -> Completion:
         """One attempt within all limits."""
         size = len(json.dumps(body, ensure_ascii=False).encode())
         allowed = Allowed(size, text_size(body), self._max_new_tokens, self._limited)
@@ -170,7 +170,7 @@ class OpenAI:
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
         said = cut_turn(reasoned(joined(reply.text, self._counts))[1]).strip()
-        return Completion(_after(opening, said), None, *tokens, cost)
+        return Completion(_after(prefill, said), None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
         try:
@@ -224,9 +224,9 @@ def _check_positive(**numbers: float | None) -> None:
             raise ConfigError(f"lm.{key}={number} is out of its range; give a number above 0")
 
 
-def _after(opening: str, said: str) -> str:
-    """What ``said`` adds to ``opening``, which chat models often say over again or begin anew."""
-    if not opening:
+def _after(prefill: str, said: str) -> str:
+    """What ``said`` adds to ``prefill``, which chat models often say over again or begin anew."""
+    if not prefill:
         return said
-    rest = said.removeprefix(opening.strip()).lstrip().removeprefix("Thought:").lstrip()
+    rest = said.removeprefix(prefill.strip()).lstrip().removeprefix("Thought:").lstrip()
     return f"\n{rest}" if rest.startswith("Action:") else f" {rest}"
