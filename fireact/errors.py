@@ -37,6 +37,10 @@ class BudgetError(FireActError):
     """The next call would pass a configured limit on money or calls."""
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asked this process to stop. It stops as for Ctrl-C, and only its exit code says the difference."""
+
+
 class ReplayMiss(FireActError):
     """A replay asks what was never recorded; shows the nearest record."""
 

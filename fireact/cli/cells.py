@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import inspect
 import os
+import signal
 import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import hydra
@@ -21,6 +23,7 @@ from fireact.cli.checking import check, check_given
 from fireact.cli.composing import finished
 from fireact.cli.explaining import explain
 from fireact.cli.leaving_out import forget
+from fireact.errors import Terminated
 from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.folders import FAILED
 
@@ -35,6 +38,7 @@ class Cells:
 
     def __init__(self, script: Script) -> None:
         self.script, self.ran, self.failed = script, 0, 0
+        self.terminated = False
         self.planned: list[str] = []
         self.folder = "the run folder"
 
@@ -80,7 +84,9 @@ class Cells:
         try:
             self.failed += process.wait() != 0
         except KeyboardInterrupt:
-            process.wait()  # it was interrupted too, and leaves a checkpoint first
+            if self.terminated:  # a terminal's Ctrl-C reaches both, SIGTERM only the process that is named
+                process.terminate()
+            process.wait()  # it leaves a checkpoint first
             raise
 
     @contextmanager
@@ -115,16 +121,29 @@ class Cells:
 
     @contextmanager
     def interruptible(self) -> Iterator[None]:
-        """Answer Ctrl-C with where the work is."""
+        """Answer Ctrl-C and SIGTERM with where the work is, and with the exit code that a shell gives each."""
+        before = signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             yield
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning answers Ctrl-C with sys.exit.
             if not isinstance(stop, KeyboardInterrupt) and not isinstance(stop.__context__, KeyboardInterrupt):
                 raise
+            terminated = self.terminated or isinstance(stop, Terminated)
             kept = f"what was finished is kept in {self.folder}"
-            print(f"Interrupted; {kept}; run the same command to resume", file=sys.stderr)
-            sys.exit(130)
+            print(f"{'Terminated' if terminated else 'Interrupted'}; {kept}; run the same command to resume",
+                  file=sys.stderr)
+            sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
+        finally:
+            signal.signal(signal.SIGTERM, before)
+
+    def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
+        """Stop as for Ctrl-C, which asyncio, Hydra's launchers and dashboards know how to stop for."""
+        self.terminated = True
+        on_ctrl_c = signal.getsignal(signal.SIGINT)
+        if not callable(on_ctrl_c):  # a shell's background process ignores it
+            raise Terminated
+        on_ctrl_c(signal.SIGINT, frame)
 
     def summary(self) -> int:
         """The exit code, after a last word where a sweep lost some of its cells, in whatever process they ran."""

@@ -21,7 +21,7 @@ import torch
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from fireact.errors import StorageError
+from fireact.errors import StorageError, Terminated
 from fireact.training.checkpoint_files import BEST, LAST, PREVIOUS, read_checkpoint
 from fireact.training.module import Tuner
 
@@ -38,21 +38,32 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.asked = False
+        self._terminated = False
 
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Catch both signals; only possible in a process's main thread, and without effect elsewhere."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = {number: signal.signal(number, self._on_signal) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        self.listen()
         try:
             yield
         finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+            if _in_main_thread():
+                for number, handler in before.items():
+                    signal.signal(number, handler)
+
+    def listen(self) -> None:
+        """Catch both signals, whoever else has begun to."""
+        if _in_main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                signal.signal(number, self._on_signal)
+
+    def reason(self, done: str) -> KeyboardInterrupt:
+        """What to end with, after ``done``."""
+        return (Terminated if self._terminated else KeyboardInterrupt)(f"stopped after {done}")
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._terminated |= number == signal.SIGTERM
         if self.asked and number == signal.SIGINT:
             raise KeyboardInterrupt
         self.asked = True
@@ -91,6 +102,8 @@ class Checkpointer(Checkpoint):
         return not self.keep_best or state.get("best_loss") == math.inf or bool(read_checkpoint(self.folder / BEST))
 
     def on_train_start(self, trainer: lightning.Trainer, *_: Any) -> None:
+        # Lightning has just begun to listen too; it would end between a step and its checkpoint, with exit code 0.
+        self.stop.listen()
         trainer.should_stop = self._finished
 
     def on_train_batch_end(self, trainer: lightning.Trainer, *_: Any) -> None:
@@ -129,6 +142,10 @@ class Checkpointer(Checkpoint):
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         self.best_loss, self._finished = state_dict["best_loss"], state_dict["finished"]
+
+
+def _in_main_thread() -> bool:
+    return threading.current_thread() is threading.main_thread()
 
 
 def load_weights(tuner: Tuner, path: Path) -> None:

@@ -15,6 +15,7 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.callbacks import Callback, EarlyStopping
 from lightning.pytorch.loggers import Logger
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors import SafetensorError
 from torch.distributed.fsdp import FSDPModule
 from transformers import set_seed
@@ -138,6 +139,8 @@ def fit(
             load_weights(_whole(tuner, adapter, backbone), checkpoints / (BEST if early_stop else LAST))
             _export(adapter, tuner, backbone, folder / "adapter")
             (checkpoints / PREVIOUS).unlink(missing_ok=True)
+        if stop.asked:  # too late for a checkpoint, not for what comes after a tuning
+            raise stop.reason("the last optimizer step")
         return _results(run, tuner)
 
 
@@ -153,8 +156,8 @@ def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, saver: 
     try:
         with saver.stop.listening():
             run.fit(tuner, train, validation, ckpt_path=start)
-    except Stopped:
-        raise KeyboardInterrupt(f"stopped after optimizer step {tuner.global_step}") from None
+    except (Stopped, SIGTERMException):  # Lightning's own, where the signal came before it was ours to hear
+        raise saver.stop.reason(f"optimizer step {tuner.global_step}") from None
 
 
 def _whole(tuner: Tuner, adapter: Adapter, backbone: Backbone) -> Tuner:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -190,6 +192,35 @@ def _interrupted_as_lightning_does(cfg: DictConfig) -> None:
         raise KeyboardInterrupt
     except KeyboardInterrupt:
         sys.exit(1)
+
+
+def _terminated(cfg: DictConfig) -> None:
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _terminated_in_the_background(cfg: DictConfig) -> None:
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _terminated_among_dialogues(cfg: DictConfig) -> None:
+    async def act() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.sleep(60)
+
+    asyncio.run(act())
+
+
+@pytest.mark.parametrize("script", [_terminated, _terminated_in_the_background, _terminated_among_dialogues])
+def test_sigterm_stops_as_ctrl_c_does(command: Command, script: Script) -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    outcome = command("seed=7", script=script)
+    kept = "what was finished is kept in runs/job/small-seed7"
+    assert (outcome.code, outcome.err) == (143, f"Terminated; {kept}; run the same command to resume\n")
+    assert signal.getsignal(signal.SIGTERM) == before
 
 
 @pytest.mark.parametrize("script", [_interrupted, _interrupted_as_lightning_does])

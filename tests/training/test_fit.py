@@ -18,10 +18,11 @@ from rich.console import Console
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
-from fireact.errors import ConfigError, ModelError
+from fireact.errors import ConfigError, ModelError, Terminated
 from fireact.models.backbone import Adapter
 from fireact.models.weights import device
 from fireact.training.csv_logger import MetricsCSV
+from fireact.training.module import Tuner
 from fireact.training.progress import Progress
 from tests.training.tiny_runs import LORA, TRAINER, make_rows
 
@@ -73,6 +74,22 @@ def test_a_stopped_run_goes_on_to_the_very_same_weights(tune, tmp_path, stop_at,
     assert {k: resumed[k] for k in ("train_loss", "val_loss", "steps", "tokens", "targets")} == {
         k: whole[k] for k in ("train_loss", "val_loss", "steps", "tokens", "targets")
     }
+
+
+@pytest.mark.parametrize("moment", [
+    "setup", "on_fit_start", "on_train_start", "on_train_batch_start", "on_train_batch_end", "on_validation_start",
+    "on_validation_batch_end", "on_validation_end", "on_train_epoch_end", "on_train_end", "on_save_checkpoint",
+])  # fmt: skip
+def test_sigterm_at_any_moment_leaves_what_the_same_command_goes_on_from(tune, tmp_path, monkeypatch, moment):
+    """Lightning ends a fit by an exit of its own, with code 0, where it hears the signal between hooks."""
+    options = {"rows": make_rows(15), "data": {"validation": 3}, "save_every": 2}
+    tune("whole", **options)
+    hook = getattr(Tuner, moment)
+    with monkeypatch.context() as patched, pytest.raises(Terminated, match="stopped after"):
+        patched.setattr(Tuner, moment, lambda *arguments, **named: (terminate(), hook(*arguments, **named))[1])
+        tune("stopped", **options)
+    tune("stopped", **options)
+    assert (tmp_path / "stopped" / WEIGHTS).read_bytes() == (tmp_path / "whole" / WEIGHTS).read_bytes()
 
 
 @pytest.mark.parametrize("crash_at", [3, 5])
