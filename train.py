@@ -8,7 +8,7 @@ python train.py backbone=llama2_7b data=mixed -m       the paper's multi-task mi
 from __future__ import annotations
 
 from fireact import cli
-from fireact.runs import dashboard, sweep, tune
+from fireact.runs import adapters, dashboard, sweep, tune
 from fireact.runs.evaluate import evaluate_cell
 from fireact.runs.evaluations import next_step, unfinished
 from fireact.runs.preflight.jobs import check
@@ -28,6 +28,8 @@ def main(cfg: cli.Config) -> float:
         with dashboard.opened(logger, cli.resolved(cfg), "train") as board:
             return evaluate_cell(cfg, board)
     with tune.opened(cfg) as run:
+        if run.state is State.FINISHED:
+            run = adapters.reopened(run, wanted=not cfg.then_act or unfinished(cfg))
         done = run.state is State.FINISHED
         # What is finished is not shown again: a dashboard would gain a run that says nothing.
         logger = None if done and not (cfg.then_act and unfinished(cfg)) else cli.build(cfg.get("logger"))

@@ -76,6 +76,13 @@ def test_from_a_question_to_a_scored_tuned_model(run, tiny_folder, tmp_path):
     metrics = json.loads((tmp_path / "acted" / "metrics.json").read_text())
     assert (metrics["n"], metrics["corpus"], metrics["retriever"]) == (2, "miniwiki", "bm25[miniwiki] k=1")
     assert len((tmp_path / "acted" / "predictions.jsonl").read_text().splitlines()) == 2
+    saved = cells[1] / "adapter" / "adapter_model.safetensors"
+    tuned_weights = saved.read_bytes()
+    saved.write_bytes(tuned_weights[:-1] + bytes([tuned_weights[-1] ^ 1]))  # one bit
+    again = run(*sweep)
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.count("it is written again from the last checkpoint") == 1
+    assert saved.read_bytes() == tuned_weights
     other = run("evaluate.py", "backbone=codellama_7b", f"backbone.path={tiny_folder}", *acting)
     assert (other.returncode, other.stderr.count("\n")) == (1, 1)
     assert "was trained on meta-llama/Llama-2-7b-chat-hf in alpaca format, not on codellama" in other.stderr

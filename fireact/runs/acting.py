@@ -14,7 +14,8 @@ from fireact.cli import Config, build, resolved
 from fireact.errors import ConfigError, ModelError
 from fireact.reporting.statistics import summarize
 from fireact.runs import run_folders
-from fireact.runs.parts import parts, weights
+from fireact.runs.adapters import weights
+from fireact.runs.parts import parts
 from fireact.runs.progress import RolloutProgress
 from fireact.runs.result_keys import result_keys
 from fireact.tasks.base import Task

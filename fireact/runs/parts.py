@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import Any
 
 from fireact.cli import Config, build, resolved
 from fireact.journal.journaled import JournaledModel, JournaledSearch
 from fireact.journal.store import Journal, Replay
 from fireact.lms.base import LanguageModel
+from fireact.runs.adapters import weights
 from fireact.runs.result_keys import result_keys
 from fireact.tools.base import SearchTool
-from fireact.trajectories.storage.digests import digest, digests
+from fireact.trajectories.storage.digests import digests
 
 # Of a task whose documents are searched, what says which questions are asked and changes no document.
 _OF_QUESTIONS = ("corpus.limit", "corpus.order", "corpus.prompts")
@@ -39,11 +39,6 @@ def settings(kind: str, node: Config) -> dict[str, Any]:
     keys = {key: leaf for key, leaf in keys.items() if not any(f".{part}." in f".{key}." for part in _OF_QUESTIONS)}
     content = digests(keys, node.get("cache_dir"))
     return {**keys, **{f"{key} sha256": sha256 for key, sha256 in content.items()}}
-
-
-def weights(adapter: str | None) -> dict[str, str]:
-    """The digest of every weight file of an adapter folder."""
-    return {file.name: digest(file) for file in sorted(Path(adapter).glob("*.safetensors"))} if adapter else {}
 
 
 def _search(node: Config, journal: Journal) -> SearchTool:

@@ -9,6 +9,7 @@ from typing import Any
 from fireact.cli import Config, build, compose, resolved
 from fireact.errors import DataError
 from fireact.runs import run_folders
+from fireact.runs.adapters import SHA256, weights
 from fireact.runs.collect import collect
 from fireact.runs.result_keys import result_keys
 from fireact.trajectories.storage.digests import digests
@@ -65,4 +66,4 @@ def tune(cfg: Config, run: run_folders.Run, logger: Any = None) -> dict[str, Any
         backbone, adapter, data, optim, build(cfg.trainer), run.folder,
         [logger] if logger else [], cfg.seed, cfg.early_stop, cfg.save_every,
     )
-    return {**results, "data": counts, "seed": cfg.seed}
+    return {**results, "data": counts, "seed": cfg.seed, SHA256: weights(run.folder / "adapter")}

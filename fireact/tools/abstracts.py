@@ -15,7 +15,7 @@ from fireact.errors import ConfigError, StorageError
 from fireact.ranges import Count, NoEffect, Text
 from fireact.tools.bm25 import BM25, TitleWeight, parse_document
 from fireact.tools.corpora import Mapped, text_of
-from fireact.tools.mapped import open_mapped, place_of
+from fireact.tools.mapped import damage, open_mapped, place_of
 from fireact.tools.shards import Archive, Folder, write_corpus
 from fireact.trajectories.storage import download
 
@@ -77,7 +77,7 @@ class WikipediaBM25(BM25):
         """
         if (shards := _folder(path)) is not None:
             shards.check()
-        there = _place(shards, Path(cache_dir), title_weight).is_dir()
+        there = not damage(_place(shards, Path(cache_dir), title_weight))
         return [] if there or path is not None else [download.need(ARCHIVE, downloads)]
 
 

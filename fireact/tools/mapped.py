@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -18,10 +19,14 @@ from fireact.errors import StorageError
 from fireact.tools.postings import Postings, merge, write_blocks
 from fireact.trajectories.records import Document
 from fireact.trajectories.storage import reading
+from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.watching import Watch
+from fireact.trajectories.storage.writing import write_json
 
 _DOCUMENTS, _BLOCKS, _LINES = "documents.jsonl", "blocks", "lines.npy"
+_MANIFEST = "sha256.json"  # of all other files of an index
 _FORMAT = "postings 1"  # of the files of an index
+log = logging.getLogger(__name__)
 
 Parse = Callable[[bytes, str], Document]
 
@@ -74,7 +79,7 @@ def place_of(folder: Path, content: str, key: str) -> Path:
 def open_mapped(
     place: Path, source: Path | Callable[[Path], None], parse: Parse, text_of: Callable[[Document], str]
 ) -> tuple[Lines, Postings]:
-    """The documents of ``source`` and the index of their texts in ``place``, where it is made if it is not there.
+    """The documents of ``source`` and the index of their texts in ``place``, where it is made if it is not there whole.
 
     Args:
         source: a JSONL file, used where it lies; or what writes one to the path it is given, which then lies with the
@@ -86,15 +91,18 @@ def open_mapped(
         DataError: from ``source`` and ``parse``, when the index is made.
         StorageError: the index can't be written.
     """
-    if not place.is_dir():
-        try:
+    try:
+        if damage(place):
             place.parent.mkdir(parents=True, exist_ok=True)
             with FileLock(place.with_name(f"{place.name}.lock")):  # cells of a grid may want it at once
-                if not place.is_dir():
+                if (wrong := damage(place)) and place.is_dir():
+                    log.warning(f"the search index in {place} is made again: {wrong}")
+                    shutil.rmtree(place)
+                if wrong:
                     _make(place, source, parse, text_of)
-        except OSError as error:
-            raise StorageError(f"the search index can't be written to {place} ({error.strerror or error}); free space "
-                               "or choose another cache_dir") from error
+    except OSError as error:
+        raise StorageError(f"the search index can't be written to {place} ({error.strerror or error}); free space "
+                           "or choose another cache_dir") from error
     lines = Lines(_file(place, source), np.load(place / _LINES, mmap_mode="r"), parse)
     return lines, Postings(place)
 
@@ -108,13 +116,38 @@ def _make(
     if not isinstance(source, Path):
         source(partial / _DOCUMENTS)
     file = _file(partial, source)
-    starts = _starts(file)
-    with Watch(f"indexing {file}", len(starts)) as watch:
-        write_blocks(lambda first: _texts(Lines(file, starts, parse), first, text_of, watch), partial / _BLOCKS)
-    merge(partial / _BLOCKS, partial)
-    shutil.rmtree(partial / _BLOCKS)
+    starts, blocks = _starts(file), partial / _BLOCKS
+
+    def index() -> None:
+        with Watch(f"indexing {file}", len(starts)) as watch:
+            write_blocks(lambda first: _texts(Lines(file, starts, parse), first, text_of, watch), blocks)
+        merge(blocks, partial)
+
+    try:
+        index()
+    except (ValueError, EOFError):  # a block that a power cut has left half written
+        shutil.rmtree(blocks)
+        index()
+    shutil.rmtree(blocks)
     np.save(partial / _LINES, starts)
+    write_json(partial / _MANIFEST, {file.name: digest(file) for file in sorted(partial.iterdir())})
     partial.rename(place)
+
+
+def damage(place: Path) -> str:
+    """What is wrong with the index in ``place``, as that there is none; empty where it is what was written.
+
+    One of before there were digests is whole if it opens.
+    """
+    try:
+        if not (place / _MANIFEST).exists():
+            Postings(place), np.load(place / _LINES, mmap_mode="r")
+            return ""
+        written = json.loads((place / _MANIFEST).read_text("utf-8"))
+        wrong = [name for name, sha256 in written.items() if digest(place / name, place.parent) != sha256]
+    except (OSError, ValueError, AttributeError) as error:
+        return f"not all of its files can be read ({getattr(error, 'strerror', None) or error})"
+    return f"{wrong[0]} is not what was written" if wrong else ""
 
 
 def _file(folder: Path, source: Path | Callable[[Path], None]) -> Path:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -98,6 +100,33 @@ def test_an_index_on_disk_answers_like_one_in_memory(corpus: Path, tmp_path: Pat
         for query in ("Long Arch", "ann orr", "mercury metal", "ünïcode", "zebra"):
             assert ask(kept, query) == ask(in_memory, query)
     assert sum(path.is_dir() for path in (tmp_path / "cache").iterdir()) == 1
+
+
+def _cut(file: Path) -> None:
+    os.truncate(file, file.stat().st_size // 2)
+
+
+def _flip(file: Path) -> None:
+    content = bytearray(file.read_bytes())
+    content[len(content) // 2] ^= 1
+    file.write_bytes(content)
+
+
+@pytest.mark.parametrize("harm", [_cut, _flip, Path.unlink])
+def test_a_damaged_index_is_made_again(
+    corpus: Path, tmp_path: Path, harm: Callable[[Path], None], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Each file of it: what has lost bytes, holds another bit, or is gone."""
+    cache = tmp_path / "cache"
+    answer = ask(BM25(corpus, cache_dir=cache), "ann orr")
+    (place,) = (path for path in cache.iterdir() if path.is_dir())
+    whole = {file.name: file.read_bytes() for file in place.iterdir()}
+    digests = whole.keys() - {"sha256.json"} if harm is Path.unlink else whole.keys()  # there were none at first
+    for name in sorted(digests):
+        harm(place / name)
+        assert ask(BM25(corpus, cache_dir=cache), "ann orr") == answer
+        assert {file.name: file.read_bytes() for file in place.iterdir()} == whole
+    assert len([said for said in caplog.messages if "is made again: " in said]) == len(digests)
 
 
 def test_two_that_want_an_index_at_once_make_it_once(

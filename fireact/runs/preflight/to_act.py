@@ -18,6 +18,7 @@ from fireact.cli import Config, build, resolved
 from fireact.errors import DataError, ModelError, StorageError, ToolError
 from fireact.models.hub import to_fetch
 from fireact.models.shape import GIB
+from fireact.runs.adapters import check
 from fireact.runs.preflight.check import Check
 from fireact.tools.bm25 import read_documents
 from fireact.trajectories.files import read
@@ -135,6 +136,7 @@ def _documents(source: Any, key: str) -> None:
 def _adapter(folder: Path) -> None:
     if not any((folder / name).is_file() for name in ("fireact.json", "adapter_config.json")):
         raise ModelError(f"{folder} holds no adapter; run train.py first or name its adapter folder")
+    check(folder)
 
 
 def _connect(url: str, key: str, error: type[ModelError] | type[ToolError]) -> None:
