@@ -9,6 +9,7 @@ import re
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -182,6 +183,9 @@ def _adapted(base: PreTrainedModel, backbone: Backbone, adapter: str) -> PeftMod
         with warnings.catch_warnings(action="ignore"):
             tuned = PeftModel.from_pretrained(base, adapter)
             loaded = tuned.load_adapter(adapter, "default")  # once more, since this says which weights found no place
+    except UnpicklingError as error:  # PEFT reads a .bin with weights_only=True, which nothing but tensors passes
+        raise ModelError(f"the adapter in {adapter} is damaged, or its adapter_model.bin holds more than weights, and "
+                         "code is not run; save it as adapter_model.safetensors") from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise ModelError(f"the adapter in {adapter} does not fit the weights of backbone {backbone.name}; "
                          "evaluate it with the backbone that it was trained on") from error

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import pathlib
 import re
 import shutil
 
@@ -168,6 +169,32 @@ def test_a_damaged_adapter_is_one_sentence(tiny, tmp_path, file, damage):
     if damage is not None:
         (tmp_path / file).write_bytes(damage(whole) if callable(damage) else damage)
     with pytest.raises(ModelError, match=r"(is damaged or not whole|can.t be read) \(.*\); copy or tune it again"):
+        load_for_acting(tiny, str(tmp_path))
+
+
+class _Trap:
+    """Unpickled by anything but weights_only, it leaves a file."""
+
+    def __init__(self, mark):
+        self.mark = mark
+
+    def __reduce__(self):
+        return pathlib.Path.touch, (self.mark,)
+
+
+def test_pickled_weights_act_alike_and_run_nothing(tiny, tmp_path):
+    tuned(tiny, Adapter("lora", "lora", r=4), tmp_path)
+    safe, pickled = tmp_path / "adapter_model.safetensors", tmp_path / "adapter_model.bin"
+    expected, weights = logits(load_for_acting(tiny, str(tmp_path))), load_file(safe)
+    safe.unlink()
+    torch.save(weights, pickled)
+    torch.testing.assert_close(logits(load_for_acting(tiny, str(tmp_path))), expected, rtol=0, atol=0)
+    torch.save({**weights, "more": _Trap(tmp_path / "sprung")}, pickled)
+    with pytest.raises(ModelError, match="holds more than weights, and code is not run; save it as"):
+        load_for_acting(tiny, str(tmp_path))
+    assert not (tmp_path / "sprung").exists()
+    pickled.write_bytes(pickled.read_bytes()[:100])
+    with pytest.raises(ModelError, match="does not fit|is damaged"):
         load_for_acting(tiny, str(tmp_path))
 
 
