@@ -65,7 +65,7 @@ def test_the_papers_number_for_the_very_backbone_is_marked_as_its_own(tmp_path):
     assert legend(styled(bars.figure, results_of(maker.grid("prompting")))) == ["the paper"]
 
 
-def test_curves_run_over_what_was_trained_on_beside_the_papers(tmp_path):
+def test_curves_run_over_what_was_trained_on_next_to_the_papers(tmp_path):
     figure = styled(curves.figure, scaling(Maker(tmp_path)))
     (axes,) = figure.axes
     assert legend(figure) == ["tuned · by epochs", "tuned · 60 updates", "ReAct prompt", "the paper, Llama-2-7B",

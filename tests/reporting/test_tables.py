@@ -91,7 +91,7 @@ def test_csv_holds_the_raw_numbers(finetuning):
     assert float(tuned["paper_llama2_7b_gain"]) == pytest.approx(11.4)
 
 
-def test_the_papers_own_backbone_and_task_stand_beside_its_number(tmp_path):
+def test_the_papers_own_backbone_and_task_stand_next_to_its_number(tmp_path):
     maker = Maker(tmp_path)
     for backbone in ("llama2_7b", "qwen3_4b"):
         at = {"backbone": backbone, "task": "hotpotqa_paper"}
@@ -164,7 +164,7 @@ def test_values_read_off_a_plot_say_so(tmp_path):
     assert "Figure 7's values are read off a plot (± 0.2)." in made.notes
 
 
-def test_costs_stand_beside_the_papers(tmp_path):
+def test_costs_stand_next_to_the_papers(tmp_path):
     maker = Maker(tmp_path)
     maker.cell(PROMPTED, [1, 0])
     maker.cell({**TUNED, "adapter": "lora"}, [1, 0])
@@ -307,7 +307,7 @@ def test_a_rule_of_the_tasks_own_is_named(tmp_path):
     assert "score is each task's own: accuracy for strategyqa and miniwiki_yesno; EM for miniwiki." in made.notes
 
 
-def test_our_prompts_are_said_to_be_our_own_where_the_papers_figure_stands_beside(tmp_path):
+def test_our_prompts_are_said_to_be_our_own_where_the_papers_figure_stands(tmp_path):
     said = "Rows that act by a prompt use this project's own few-shot prompts, not the paper's,"
     maker = Maker(tmp_path)
     maker.cell(TUNED, [1, 0])
