@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fireact.errors import ConfigError
-from fireact.formats.base import inert, one_line
+from fireact.formats.base import Thinking, inert, one_line
 from fireact.formats.plain import HEADS, plain_text
 from fireact.trajectories.dialogue import THINK, Dialogue, split_reasoning
 
@@ -16,7 +16,7 @@ _USUAL_SPECIALS = (
 )
 
 
-def served_text(dialogue: Dialogue, name: str) -> str:
+def served_text(dialogue: Dialogue, name: str, thinking: Thinking = "none") -> str:
     """The dialogue as one text for a model behind an API, whose tokenizer puts its begin token itself.
 
     Raises:
@@ -24,10 +24,10 @@ def served_text(dialogue: Dialogue, name: str) -> str:
     """
     if name not in HEADS:
         raise ConfigError(f"lm.format={name} is unknown; choose {' or '.join(HEADS)}")
-    return plain_text(dialogue, name, _USUAL_SPECIALS) + dialogue.prefill
+    return plain_text(dialogue, name, _USUAL_SPECIALS, thinking) + dialogue.prefill
 
 
-def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
+def served_messages(dialogue: Dialogue, thinking: Thinking = "none") -> list[dict[str, str]]:
     """The dialogue as chat messages for a model behind an API.
 
     Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
@@ -35,7 +35,7 @@ def served_messages(dialogue: Dialogue) -> list[dict[str, str]]:
     stands apart from its content, as servers of thinking models take it.
     """
     if dialogue.few_shot:
-        return [_message("user", served_text(dialogue, "react"))]
+        return [_message("user", served_text(dialogue, "react", thinking))]
     messages = [_message("user", dialogue.question)]
     for turn in dialogue.turns:
         reasoning, spoken = split_reasoning(turn.text)

@@ -28,14 +28,14 @@ def had_no_effect(key: str) -> bool:
 
 _REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireAct"
 _IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
-_BACKBONE = {"thinking": "none", "template_args": {}}  # what a backbone without these keys is
+_BEFORE = {"thinking": "none", "template_args": {}}  # what a backbone or a model without these keys is
 
 
 def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
     """``config`` as the first edition wrote it: by its classes, less what decides nothing of data and backbones."""
     config = _with_its_backbone(_with_its_class(config))
     if isinstance(lm := config.get("lm"), Mapping):
-        config = {**config, "lm": _with_its_backbone(lm)}
+        config = {**config, "lm": _as_before(_with_its_backbone(lm))}
     data = config.get("data")
     if not isinstance(data, Mapping) or "share_out" not in data:
         return config
@@ -49,10 +49,12 @@ def without_effect(config: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _with_its_backbone(part: Mapping[str, Any]) -> Mapping[str, Any]:
     """``part`` of a configuration with its backbone, if it has one, less what says what is so without saying."""
-    if not isinstance(backbone := part.get("backbone"), Mapping):
-        return part
-    kept = {key: value for key, value in backbone.items() if key not in _BACKBONE or value != _BACKBONE[key]}
-    return {**part, "backbone": kept}
+    backbone = part.get("backbone")
+    return {**part, "backbone": _as_before(backbone)} if isinstance(backbone, Mapping) else part
+
+
+def _as_before(part: Mapping[str, Any]) -> Mapping[str, Any]:
+    return {key: value for key, value in part.items() if key not in _BEFORE or value != _BEFORE[key]}
 
 
 def _with_its_class(config: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -12,6 +12,7 @@ import pytest
 from fireact.errors import ModelError
 from fireact.lms.base import Completion
 from fireact.lms.openai import OpenAI, streaming
+from fireact.trajectories.dialogue import Dialogue, Turn, split_reasoning
 from tests.lms.asking import ASK, SAID, asked
 from tests.lms.openai_server import Answer, Loopback, Request, Stream, chat, completion, error, streamed
 
@@ -94,6 +95,38 @@ def test_thoughts_that_are_kept_apart_are_tokens_but_no_text() -> None:
     thoughts = [{"choices": [{"delta": {"role": "assistant", "reasoning_content": word}}]} for word in ("Hm", "", "So")]
     [said], *_ = asked(Stream([*thoughts, *stream.events], "hold"))
     assert (said.text, said.tokens_out) == (SAID, 4)
+
+
+def _apart(field: str) -> Stream:
+    """A stream that tells thoughts apart from the text, by the name of ``field``."""
+    thoughts = [{"choices": [{"delta": {field: word}}]} for word in ("Emma </think>", "? A book.")]
+    return Stream([*thoughts, *streamed(SAID, "\n").events])
+
+
+def _whole(field: str) -> Answer:
+    answer = chat(SAID)
+    answer.body["choices"][0]["message"][field] = "Emma </think>? A book."
+    return answer
+
+
+@pytest.mark.parametrize("answer", [
+    _apart("reasoning_content"), _apart("reasoning"), _whole("reasoning_content"), _whole("reasoning"),
+    chat(f"<think>\nEmma </\u200bthink>? A book.</think>\n{SAID}"),
+    streamed("Emma </\u200bthink>? A book.</think>", SAID, "\n"),
+])  # fmt: skip
+def test_reasoning_is_no_part_of_a_turn_unless_it_is_kept(answer: Any) -> None:
+    """However a server tells it; a mark in it does not end it."""
+    assert asked(answer)[0][0].text == SAID
+    [said], *_ = asked(answer, thinking="keep")
+    reasoning, spoken = split_reasoning(said.text)
+    assert (reasoning.replace("<\u200b/think>", "</\u200bthink>"), spoken) == ("Emma </\u200bthink>? A book.", SAID)
+    dialogue = Dialogue("Who wrote Emma?", turns=(Turn(said.text, "A book."),))
+    _, server, _ = asked(chat(SAID), dialogues=[dialogue], thinking="keep")
+    assert server.requests[0].body["messages"][1] == {
+        "role": "assistant", "content": SAID, "reasoning_content": reasoning
+    }
+    _, server, _ = asked(completion(SAID), dialogues=[dialogue], thinking="keep", api="completions", format="react")
+    assert server.requests[0].body["prompt"].startswith("Question: Who wrote Emma?\n<think>\nEmma <")
 
 
 @pytest.mark.parametrize("options", [{"stream": False}, {"omit": ["stream"]}], ids=["off", "omitted"])

@@ -18,6 +18,7 @@ from aiohttp import ClientError
 from openai import APIError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from fireact.errors import ConfigError, ModelError
+from fireact.formats.base import Thinking, inert
 from fireact.formats.served import served_text
 from fireact.lms.base import Completion
 from fireact.lms.openai.budget import Budget, Ledger, MemoryLedger, check_budget, price_of
@@ -27,7 +28,7 @@ from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
 from fireact.ranges import Count, NoEffect, NonNegative, Positive, Retries, Seconds, Seed, Text
-from fireact.trajectories.dialogue import STOP, Dialogue, cut_turn, reasoned
+from fireact.trajectories.dialogue import STOP, THINK, Dialogue, cut_turn, reasoned, reasoning_block
 from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
 
@@ -42,6 +43,9 @@ class OpenAI:
     """``LanguageModel`` over the official client, with retries, limits and a budget of our own.
 
     ``concurrency`` bounds the calls in flight; while the server says it is busy there are fewer (see ``Gate``).
+    What a model reasons before a turn is no part of it; with ``thinking`` keep it is, whether the server tells it apart
+    or in a think block, and the next request holds it again.
+
     ``omit`` names request fields that a server refuses, ``extra_body`` holds those that it wants besides. With
     ``stream`` the answer is read as it is written, and the connection closed where the parser ends the turn. A call,
     from its first byte to its last, may take ``timeout_s``, and is tried ``max_retries`` more times at most.
@@ -64,6 +68,7 @@ class OpenAI:
         base_url: Text | None = None,
         api: Literal["chat", "completions"] = "chat",
         format: Literal["alpaca", "react"] = "alpaca",
+        thinking: Thinking = "none",
         temperature: NonNegative = 0.0,
         max_new_tokens: Count = 256,
         seed: Seed | None = None,
@@ -91,7 +96,7 @@ class OpenAI:
             timeout_s=timeout_s, requests_per_minute=requests_per_minute, tokens_per_minute=tokens_per_minute
         )
         self.name, self.concurrency, self.varies = model, concurrency, temperature > 0
-        self._api, self._format = APIS[api], format
+        self._api, self._format, self._thinking = APIS[api], format, thinking
         self._server = _server(base_url or OPENAI, model, api_key_env, timeout_s)
         self._settings = {"temperature": temperature, max_tokens_key: max_new_tokens, "stop": [STOP]}
         self._settings |= {} if seed is None else {"seed": seed}
@@ -146,7 +151,8 @@ class OpenAI:
 
     def _body(self, dialogue: Dialogue) -> dict[str, Any]:
         settings = {key: value for key, value in self._settings.items() if key not in self._omit}
-        return {"model": self.name, **self._api.prompt(dialogue, self._format), **settings, **self._extra_body}
+        asked = self._api.prompt(dialogue, self._format, self._thinking)
+        return {"model": self.name, **asked, **settings, **self._extra_body}
 
     async def _try(self, body: Mapping[str, Any], prefill: str) -> Completion:
         """One attempt within all limits."""
@@ -169,8 +175,12 @@ class OpenAI:
         self._doubt(allowed, reply)
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
-        said = cut_turn(reasoned(joined(reply.text, self._counts))[1]).strip()
-        return Completion(_after(prefill, said), None, *tokens, cost)
+        thought, spoken = reasoned(joined(reply.text, self._counts))
+        said = _after(prefill, cut_turn(spoken).strip())
+        if self._thinking == "keep" and not prefill:
+            apart = joined(reply.reasoning, self._counts).strip()
+            said = reasoning_block(inert(apart or thought, THINK)) + said  # no mark in it ends it before its end
+        return Completion(said, None, *tokens, cost)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
         try:

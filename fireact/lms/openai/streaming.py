@@ -8,6 +8,7 @@ from typing import Any
 import httpx2  # what the openai client speaks HTTP with
 from openai import AsyncStream
 
+from fireact.lms.openai import wire
 from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, TooLong, not_compatible, read_reply
 from fireact.trajectories.dialogue import reasoned, turn_is_over
 
@@ -54,18 +55,20 @@ async def receive(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
 
 
 async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
-    text, pieces, usage, ended = "", 0, None, False
+    text, thought, pieces, usage, ended = "", "", 0, None, False
     async for chunk in stream:
         usage = chunk.get("usage") or usage
         firsts = [choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0]
         choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
-        text, pieces = text + (api.piece(choice) or ""), pieces + _says(choice)
+        piece = api.piece(choice) or {}
+        text, thought = text + (piece.get("content") or ""), thought + wire.reasoning_of(piece)
+        pieces += _says(choice)
         ended = ended or choice.get("finish_reason") is not None
         if not ended and turn_is_over(reasoned(text)[1]):
-            return Reply(text, usage, pieces, whole=False)
+            return Reply(text, usage, pieces, whole=False, reasoning=thought)
     if not ended:
         raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)
-    return Reply(text, usage, pieces)
+    return Reply(text, usage, pieces, reasoning=thought)
 
 
 def _says(choice: Mapping[str, Any]) -> bool:

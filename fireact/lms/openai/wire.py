@@ -10,6 +10,7 @@ from typing import Any
 from aiohttp import ClientConnectorError
 from openai import APIConnectionError, APIError, APIStatusError
 
+from fireact.formats.base import Thinking
 from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
@@ -27,26 +28,28 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 @dataclass(frozen=True, slots=True)
 class Api:
     """One endpoint: its path, how it is given a dialogue (in the plain layout called so, if it takes text), and where
-    the first choice of a reply holds the text, and that of a stream's chunk its piece."""
+    the first choice of a reply, and that of a stream's chunk, holds what the model said."""
 
     path: str
-    prompt: Callable[[Dialogue, str], dict[str, Any]]
-    text: Callable[[Any], Any]
+    prompt: Callable[[Dialogue, str, Thinking], dict[str, Any]]
+    said: Callable[[Any], Any]
     piece: Callable[[Any], Any]
 
 
 APIS = {
     "chat": Api(
         "/chat/completions",
-        lambda dialogue, _: {"messages": served_messages(dialogue)},
-        lambda choice: choice["message"]["content"],
-        lambda choice: (choice.get("delta") or {}).get("content"),
+        lambda dialogue, _, thinking: {"messages": served_messages(dialogue, thinking)},
+        lambda choice: choice["message"],
+        lambda choice: choice.get("delta"),
     ),
     "completions": Api(
         "/completions",
-        lambda dialogue, layout: {"prompt": served_text(dialogue, "react" if dialogue.few_shot else layout)},
-        lambda choice: choice["text"],
-        lambda choice: choice.get("text"),
+        lambda dialogue, layout, thinking: {
+            "prompt": served_text(dialogue, "react" if dialogue.few_shot else layout, thinking)
+        },
+        lambda choice: {"content": choice["text"]},
+        lambda choice: {"content": choice.get("text")},
     ),
 }
 
@@ -70,7 +73,7 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said.
+    """What the model said; ``reasoning`` is what a server keeps apart from its text.
 
     ``usage`` is what the server says it took, as it says it. Of a stream, ``pieces`` counts those that held text, and
     ``whole`` is False if it was closed before its end.
@@ -80,6 +83,7 @@ class Reply:
     usage: Any = None
     pieces: int = 0
     whole: bool = True
+    reasoning: str = ""
 
 
 class Failed(AttemptFailed):
@@ -109,9 +113,15 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
     """
     try:
         reply = json.loads(body)
-        return Reply(str(api.text(reply["choices"][0]) or ""), reply.get("usage"))
+        message = api.said(reply["choices"][0])
+        return Reply(str(message["content"] or ""), reply.get("usage"), reasoning=reasoning_of(message))
     except UNREADABLE:
         raise not_compatible(server, body) from None
+
+
+def reasoning_of(message: Mapping[str, Any]) -> str:
+    """What a message, or a piece of one, holds apart as reasoning; DeepSeek and vLLM, or OpenRouter, call it so."""
+    return str(message.get("reasoning_content") or message.get("reasoning") or "")
 
 
 def not_compatible(server: Server, said: str) -> Failed:
