@@ -26,6 +26,7 @@ from fireact.cli.leaving_out import forget
 from fireact.errors import Terminated
 from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.folders import FAILED
+from fireact.trajectories.storage.reading import printable
 
 Script = Callable[[DictConfig], float | None]
 
@@ -100,6 +101,7 @@ class Cells:
             sentence = explain(error)
             if sentence is None and cell is None:
                 raise
+            sentence = sentence and printable(sentence)
             if sentence is None:
                 traceback.print_exc()
                 sentence = f"a bug: {type(error).__name__}: {error}"

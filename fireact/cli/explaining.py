@@ -21,7 +21,12 @@ from fireact.cli.keys import BASE, groups, keys, no_option
 from fireact.cli.launchers import explain_launcher
 from fireact.errors import FireActError
 
-_NOT_OURS = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST}
+# What a file system, a disk or a limit of the machine refuses; any other is a bug of ours.
+_NOT_OURS = {
+    errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT, errno.ENOTDIR, errno.EEXIST, errno.ENOENT,
+    errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP, errno.EIO, errno.ESTALE, errno.EBUSY, errno.EFBIG, errno.ENOTEMPTY,
+    errno.ENOLCK, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ETIMEDOUT, errno.EXDEV, errno.ENXIO, errno.EREMOTEIO,
+}  # fmt: skip
 
 
 @functools.singledispatch
@@ -44,6 +49,8 @@ def _(error: OSError) -> str | None:
     place = error.filename or "the run folder"
     if os.path.islink(place) and not os.path.exists(place):
         return f"{place} is a link to a run that is gone; remove the link and run the same command again"
+    if error.errno in (errno.EMFILE, errno.ENFILE):
+        return f"too many files are open to use {place}; raise the limit (ulimit -n 4096) and run the command again"
     return f"cannot use {place} ({error.strerror}); free or fix that place, or choose another with runs_dir=DIR"
 
 

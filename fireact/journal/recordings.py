@@ -14,7 +14,7 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,10 @@ from fireact.trajectories.records import FINISH, SEARCH, Step
 from fireact.trajectories.storage import reading
 
 _LABEL = "Question: "
-_RUN_TEXT = re.compile(r"(?:.*?### Instruction:\n)?(.*?)(?:\n\n### Response:)?\n[ \t]*(?=Thought:)(.*)", re.DOTALL)
-# A turn, and all that stands between it and the next turn with an action: a model may have made up observations there,
-# and the environment's own comes last.
-_ROUND = re.compile(
-    r"(Thought:.*?\nAction: .*?)\nObservation: (.*?)\n?(?=\nThought:(?:(?!\nObservation: ).)*?\nAction: |\Z)", re.DOTALL
-)
-_OPEN_ACTION = re.compile(r"^Action:[ \t]*(\w+)[ \t]*\[(.*?)\]?[ \t]*$", re.MULTILINE)
+_INSTRUCTION, _RESPONSE = "### Instruction:\n", "\n\n### Response:"
+_FIRST_THOUGHT = re.compile(r"\n[ \t]*(?=Thought:)")
+_MARK = re.compile(r"\n(Thought:|Action: |Observation: )")
+_OPEN_ACTION = re.compile(r"^Action:[ \t]*(\w+)[ \t]*\[(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -118,9 +115,9 @@ def _run_episode(row: Any, where: str) -> tuple[str, list[Turn]]:
     traj, answer = (row.get("traj"), row.get("pred")) if isinstance(row, dict) else (None, None)
     if not isinstance(answer, str | None):
         raise DataError(f"{where}: expected pred to be the answer's text, or null")
-    if isinstance(traj, str) and (text := _RUN_TEXT.fullmatch(traj)):
-        question = text[1]
-        spoken = [(match[1], match[2].split("Observation: ")[-1]) for match in _ROUND.finditer(text[2])]
+    if isinstance(traj, str) and (parts := _asked_and_said(traj)):
+        question, text = parts
+        spoken = [(said, found.split("Observation: ")[-1]) for said, found in _rounds(text)]
     elif isinstance(traj, list) and _alternating(traj):
         question, *contents = [message["content"] for message in traj]
         spoken = list(zip(contents[::2], contents[1::2], strict=False))
@@ -129,6 +126,38 @@ def _run_episode(row: Any, where: str) -> tuple[str, list[Turn]]:
                         "hold texts, the user's and the assistant's in turns")
     turns = [_readable(said.strip(), found.strip().removeprefix("Observation:").strip()) for said, found in spoken]
     return question, [*turns[:-1], *(_finished(turn, answer) for turn in turns[-1:])]
+
+
+def _asked_and_said(text: str) -> tuple[str, str] | None:
+    """(the question, all from the first thought on) of an episode as one text; None where there is no thought."""
+    start = text.find(_INSTRUCTION) + len(_INSTRUCTION) if _INSTRUCTION in text else 0
+    first = _FIRST_THOUGHT.search(text, start)
+    if first is None and start:  # the words of an instruction are the question's own
+        start, first = 0, _FIRST_THOUGHT.search(text)
+    return None if first is None else (text[start : first.start()].removesuffix(_RESPONSE), text[first.end() :])
+
+
+def _rounds(text: str) -> Iterator[tuple[str, str]]:
+    """Each turn with an action, and all that stands between it and the next such turn: a model may have made up
+    observations there, and the environment's own comes last.
+    """
+    marks = list(_MARK.finditer(text))
+    speaks = [False] * len(marks)  # whether an action comes before an observation from here on
+    for at in range(len(marks) - 1, -1, -1):
+        speaks[at] = marks[at][1] == "Action: " or marks[at][1] == "Thought:" and any(speaks[at + 1 : at + 2])
+    begin, at = 0, 0
+    while True:
+        places = iter(range(at, len(marks)))
+        acts = next((at for at in places if marks[at][1] == "Action: "), None)
+        found = next((at for at in places if marks[at][1] == "Observation: "), None)
+        if acts is None or found is None:
+            return
+        following = next((at for at in places if marks[at][1] == "Thought:" and speaks[at]), None)
+        end = len(text) if following is None else marks[following].start()
+        yield text[begin : marks[found].start()], text[marks[found].end() : end].removesuffix("\n")
+        if following is None:
+            return
+        begin, at = marks[following].start() + 1, following + 1
 
 
 def _alternating(messages: list[Any]) -> bool:
@@ -148,7 +177,8 @@ def _readable(text: str, observation: str) -> Turn:
     if match is None or (step is not None and step.action.islower()):
         return turn
     thought = text[: match.start()].strip().removeprefix("Thought:").strip()
-    return Turn(step_text(Step(thought, match[1].lower(), match[2])), observation)
+    argument = match[2].rstrip(" \t").removesuffix("]")
+    return Turn(step_text(Step(thought, match[1].lower(), argument)), observation)
 
 
 def _finished(turn: Turn, answer: str | None) -> Turn:

@@ -29,7 +29,8 @@ from fireact.trajectories.storage.reading import joined
 
 _FIND = "SELECT key, answer, error, finished, seconds FROM calls WHERE key IN (?, ?)"
 _ANSWERED = """
-SELECT request, answer FROM calls JOIN sources ON sources.id = source WHERE kind = ? AND error = '' ORDER BY finished
+SELECT request, answer FROM calls JOIN sources ON sources.id = source WHERE kind = ? AND error = ''
+ORDER BY calls.rowid
 """
 _TOTAL = "SELECT TOTAL(usd) FROM payments"
 # One statement is one transaction: no other process comes between the sum and the row.
@@ -130,7 +131,7 @@ class Journal:
         return float(dollars)
 
     def answered(self, kind: str) -> Iterator[tuple[dict[str, Any], str]]:
-        """(request, answer) of every answered call of ``kind``, in the order of their answers."""
+        """(request, answer) of every answered call of ``kind``, in the order of their answers, not of a clock."""
         for request, answer in self._db.rows(_ANSWERED, kind):
             yield json.loads(request), answer
 

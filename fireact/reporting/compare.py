@@ -12,6 +12,7 @@ from fireact.errors import ConfigError, FireActError, StorageError
 from fireact.reporting.grid import METRICS, read_json
 from fireact.reporting.markdown import aligned
 from fireact.reporting.statistics import common_measure, explained, measure_of, restated
+from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import writing
 
 _HEADER = ("F1, %", "finished", "rounds", "s/question", "n")
@@ -33,11 +34,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 raise ConfigError(f"{run} is no NAME=RUN; write the row's name, an equals sign and the run folder")
             rows.append((name, read_json(Path(folder) / METRICS, *_NEEDED)))
         table = markdown(rows)
-        print(table)
+        print(printable(table))
         if options.out:
             _write(options.out, table + "\n")
     except FireActError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     return 0
 

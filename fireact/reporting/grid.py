@@ -72,7 +72,7 @@ class Cell:
 
     def trajectories(self) -> Iterator[Trajectory]:
         """What it did, one trajectory at a time, in the order in which the questions were finished."""
-        return read(self.run / PREDICTIONS, Counter(), as_said=True)
+        return read(_no_link(self.run / PREDICTIONS), Counter(), as_said=True)
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
         DataError: it is missing, unreadable or no object with all ``needed`` keys.
     """
     try:
-        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        value: dict[str, Any] = json.loads(_no_link(path).read_text(encoding="utf-8"))
     except FileNotFoundError:
         raise DataError(f"{path} is missing; run the command that makes it to its end first") from None
     except OSError as error:
@@ -150,3 +150,14 @@ def read_json(path: Path, *needed: str) -> dict[str, Any]:
     if missing := [key for key in needed if not isinstance(value, dict) or key not in value]:
         raise DataError(f"{path} lacks {', '.join(missing)}; a run that evaluate.py has finished is needed here")
     return value
+
+
+def _no_link(path: Path) -> Path:
+    """``path``, unless it leads elsewhere: a run folder may be a stranger's, and what it shows is to be its own.
+
+    Raises:
+        DataError: it is a link.
+    """
+    if path.is_symlink():
+        raise DataError(f"{path} is a link, which is not followed; put the file in its place")
+    return path

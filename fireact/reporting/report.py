@@ -15,6 +15,7 @@ from fireact.reporting.page import write_page
 from fireact.reporting.results import results_of
 from fireact.reporting.tables import table_of
 from fireact.trajectories.storage import folders
+from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import replace, writing
 
 
@@ -28,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         folders.claim(folder, folders.GRID)
         paths = write_report(grid, folder)
     except FireActError as error:
-        print(error, file=sys.stderr)
+        print(printable(str(error)), file=sys.stderr)
         return 1
     print("\n".join(map(str, paths)))
     return 0

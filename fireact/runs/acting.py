@@ -22,6 +22,7 @@ from fireact.tasks.base import Task
 from fireact.trajectories.files import read
 from fireact.trajectories.records import Ending, Question, Trajectory
 from fireact.trajectories.storage.digests import digests
+from fireact.trajectories.storage.reading import printable
 
 
 def open_run(cfg: Config) -> run_folders.Run:
@@ -112,5 +113,5 @@ def _say_outages(path: Path, run: run_folders.Run) -> None:
     if reasons.total() == endings.total():
         raise ModelError(f"no question could be acted out: {reason}; fix that and run the same command again")
     print(f"{reasons.total()} of {endings.total()} episodes ended without an answer from the model or the search tool, "
-          f"{number} of them so: {reason}; remove {run.folder / run_folders.METRICS} and run the same command to try "
-          "those again")
+          f"{number} of them so: {printable(reason)}; remove {run.folder / run_folders.METRICS} and run the same "
+          "command to try those again")

@@ -15,6 +15,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from fireact.cli import Config, Sweep, build, compose, resolved
 from fireact.errors import ConfigError, FireActError
@@ -28,6 +29,7 @@ from fireact.runs.evaluations import evaluations
 from fireact.runs.preflight.jobs import jobs
 from fireact.runs.run_folders import CONFIG, METRICS
 from fireact.trajectories.storage.download import WouldFetch, dry
+from fireact.trajectories.storage.reading import printable
 
 _TUNING = ("tuning", "state", "trajectories", "tokens an epoch", "steps", "epochs", "memory", "time")
 _ACTING = ("acting", "state", "questions", "search", "model", "memory or money")
@@ -63,7 +65,8 @@ def show(command: Sweep) -> int:
             console.print(_table(_ACTING, _acting_rows(command.cells)))
     for problem in found:
         mark = "refused" if problem.fatal else "note"
-        console.print(f"{mark}: {problem.sentence} ({problem.folder})", highlight=False, soft_wrap=True, markup=False)
+        line = printable(f"{mark}: {problem.sentence} ({problem.folder})")
+        console.print(line, highlight=False, soft_wrap=True, markup=False)
     refused = sum(problem.fatal for problem in found)
     here = device.found()
     words = f"{refused} to be put right first" if refused else "everything that can be known beforehand is there"
@@ -78,7 +81,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
     for title in titles:
         table.add_column(title, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*(Text(printable(cell)) for cell in row))
     return table
 
 

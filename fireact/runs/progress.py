@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage.reading import printable
 
 _EVERY_SECONDS = 15.0
 
@@ -17,15 +18,16 @@ class RolloutProgress:
     """Call it with every trajectory as it finishes; use it as a context manager."""
 
     def __init__(self, name: str, total: int) -> None:
-        self._name, self._total = name, total
+        self._name, self._total = printable(name), total
         self._started = self._printed = time.monotonic()
         self._done = self._right = self._rounds = self._tokens = 0
         self._cost = 0.0
         self._endings: Counter[str] = Counter()
         self._console = Console(stderr=True)
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        self._bar = Progress(*columns, TextColumn("{task.fields[state]}"), console=self._console, transient=True)
-        self._task = self._bar.add_task(name, total=total, state="")
+        described, state = (TextColumn(f"{{task.{text}}}", markup=False) for text in ("description", "fields[state]"))
+        columns = (described, BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), state)
+        self._bar = Progress(*columns, console=self._console, transient=True)
+        self._task = self._bar.add_task(self._name, total=total, state="")
 
     def __enter__(self) -> RolloutProgress:
         if self._console.is_terminal:
@@ -50,7 +52,8 @@ class RolloutProgress:
 
     def _print(self) -> None:
         self._printed = time.monotonic()
-        self._console.print(f"{self._name}: {self._done}/{self._total} done, {self._state()}", highlight=False)
+        line = f"{self._name}: {self._done}/{self._total} done, {self._state()}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def _state(self) -> str:
         done, seconds = max(self._done, 1), time.monotonic() - self._started

@@ -28,7 +28,7 @@ from fireact.trajectories.storage.writing import repair_lines, replace, write_js
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at its end
-_PASSWORD = re.compile(r"://[^/@\s]*:[^/@\s]+@")
+_PASSWORD = re.compile(r"://[^/@:\s]*:[^/@\s]+@")
 
 
 class State(StrEnum):

@@ -26,8 +26,6 @@ _CANDIDATES = 20
 logging.getLogger("bm25s").setLevel(logging.WARNING)  # it sets its own level to debug
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+(?=[A-Z0-9\"'(])")
 
-_QUALIFIER = re.compile(r" \([^)]*\)$")  # "Mercury (planet)" is named by a text about Mercury
-
 
 class Index(Protocol):
     """Finds the best of a sequence of documents."""
@@ -171,8 +169,16 @@ def snippet(document: Document, terms: Sequence[str], words: int) -> str:
     wanted = set(terms)
     hits = [len(wanted & set(found)) for found in _terms_of(passages)]
     best = passages[hits.index(max(hits))]  # the first of equals
-    named = _QUALIFIER.sub("", document.title).lower() in best.lower()
+    named = _unqualified(document.title).lower() in best.lower()
     return best if named else f"{document.title}: {best}"
+
+
+def _unqualified(title: str) -> str:
+    """``Mercury (planet)`` is named by a text about Mercury."""
+    if not title.endswith(")"):
+        return title
+    start = title.find(" (", title.rfind(")", 0, -1) + 1)
+    return title if start < 0 else title[:start]
 
 
 def _passage(sentences: Sequence[str], start: int, words: int) -> str:

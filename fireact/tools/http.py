@@ -17,7 +17,7 @@ import httpx
 
 from fireact.errors import ConfigError, ToolError
 from fireact.ranges import Count, Positive, Retries, Seconds, Wait
-from fireact.trajectories.storage.reading import HALVES, joined
+from fireact.trajectories.storage.reading import HALVES, joined, printable
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after, retrying
 
 log = logging.getLogger(__name__)
@@ -151,7 +151,7 @@ class Http:
             raise AttemptFailed(type(error).__name__) from None
         except TimeoutError:
             raise AttemptFailed(f"no whole answer within {timeout:g} s") from None
-        return response, body.decode(response.encoding or "utf-8", "replace")
+        return response, _decoded(bytes(body), response.encoding)
 
     async def _turn(self) -> None:
         """Wait for a place in the line; nobody can step between reading and moving its end."""
@@ -167,6 +167,14 @@ class Http:
         if wait_s is not None and retry:
             self._next = max(self._next, time.monotonic() + wait_s)
         return AttemptFailed(trouble, retry=retry, wait_s=wait_s)
+
+
+def _decoded(body: bytes, encoding: str | None) -> str:
+    """Text in the encoding that a service names, or in JSON's own where there is no such encoding of texts."""
+    try:
+        return body.decode(encoding or "utf-8", "replace")
+    except (LookupError, ValueError):
+        return body.decode("utf-8", "replace")
 
 
 def _json(text: str, secret: Mapping[str, str], counts: Counter[str]) -> Any:
@@ -194,7 +202,7 @@ def explained(said: Any) -> str:
     """The first sentence of a service's own words on an error, for a message of ours."""
     error = at(said, "error")
     words = next((text for text in (at(error, "info"), error) if isinstance(text, str)), "no reason given")
-    return " ".join(words.split()).split(". ")[0].rstrip(".")[:200]
+    return printable(" ".join(words.split()).split(". ")[0].rstrip(".")[:200])
 
 
 def _log_without_query(record: logging.LogRecord) -> bool:

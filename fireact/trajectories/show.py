@@ -43,7 +43,7 @@ def main() -> None:
     if options.format == "chat" and not options.backbone:
         parser.error("--format chat takes its template from a backbone; add --backbone DIR")
     try:
-        show(options, Console(highlight=False))
+        show(options, Console(highlight=False, markup=False))
     except FireActError as error:
         sys.exit(printable(str(error)))
 
@@ -69,7 +69,7 @@ def show(options: argparse.Namespace, console: Console) -> None:
                 console.print(f"{tokens} tokens, {learnt} of them targets", style="dim")
     if not counts["rows"]:
         raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
-    console.print(", ".join(f"{name} {count}" for name, count in counts.items() if count), soft_wrap=True)
+    console.print(printable(", ".join(f"{name} {count}" for name, count in counts.items() if count)), soft_wrap=True)
 
 
 def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -236,6 +237,15 @@ def test_a_full_disk_is_named_but_a_bug_keeps_its_trace(command: Command, monkey
 
     sentence = "cannot use the run folder (No space left on device); free or fix that place, or choose another with"
     assert command(script=full).err == f"{sentence} runs_dir=DIR\n"
+
+    def refused(cfg: DictConfig) -> None:
+        raise OSError(cfg.seed, os.strerror(cfg.seed), "/mnt/run/config.yaml")
+
+    for number in (errno.EIO, errno.ELOOP, errno.ENAMETOOLONG, errno.ENOENT, errno.EISDIR, errno.ESTALE, errno.EFBIG):
+        said = f"cannot use /mnt/run/config.yaml ({os.strerror(number)}); free or fix that place, or choose another "
+        outcome = command(f"seed={number}", script=refused)
+        assert (outcome.code, outcome.err) == (1, f"{said}with runs_dir=DIR\n")
+    assert command(f"seed={errno.EMFILE}", script=refused).err.startswith("too many files are open to use /mnt/run/")
 
     def bug(cfg: DictConfig) -> None:
         raise KeyError("ours")

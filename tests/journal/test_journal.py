@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +15,7 @@ from benchmarks import kills
 from fireact.agent.react import ReAct
 from fireact.agent.rollout import Rollout, act_out
 from fireact.errors import ConfigError, ModelError, ReplayMiss
-from fireact.journal import recordings
+from fireact.journal import recordings, store
 from fireact.journal.journaled import JournaledModel, JournaledSearch
 from fireact.journal.store import Journal
 from fireact.lms.base import Completion
@@ -185,6 +186,14 @@ def test_episodes_of_a_journal_follow_the_first_of_each_question(tmp_path: Path)
     ]
     assert len(held.turns["Question 3"]) == 3 and "Question 5" not in held.turns
     assert set(held.answers) == {"0", "1", "2", "3"}
+
+
+def test_a_clock_that_is_set_back_loses_no_episode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hour = itertools.count(1e9, -3600)
+    monkeypatch.setattr(store.time, "time", lambda: next(hour))
+    with closing(Journal(tmp_path / "journal.sqlite")) as journal:
+        run(tmp_path, journal, Actor(), Search(), "first.jsonl")
+    assert len(recordings.load(str(tmp_path / "journal.sqlite")).turns["Question 3"]) == 3
 
 
 def test_outside_of_a_rollout_calls_belong_to_a_nameless_question() -> None:

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
+import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,6 +12,7 @@ from typing import Any
 import pytest
 
 from fireact.errors import DataError, ModelError
+from fireact.journal import recordings
 from fireact.journal.recorded_model import Recorded
 from fireact.trajectories.dialogue import Dialogue, Turn
 from fireact.trajectories.files import read
@@ -137,3 +140,34 @@ def test_the_released_run_can_be_said_to_its_end(real_data: Path) -> None:
     (path,) = (real_data / "fireact/trajs").glob("*.json")
     for episode in read(path, Counter()):
         assert len(says(path, episode.question.prompt())) == len(episode.steps)
+
+
+# What a round of a released run's text is, as one pattern, which takes a time that grows with the square of the text.
+ROUND = re.compile(
+    r"(Thought:.*?\nAction: .*?)\nObservation: (.*?)\n?(?=\nThought:(?:(?!\nObservation: ).)*?\nAction: |\Z)", re.DOTALL
+)
+ASKED = re.compile(r"(?:.*?### Instruction:\n)?(.*?)(?:\n\n### Response:)?\n[ \t]*(?=Thought:)(.*)", re.DOTALL)
+PARTS = [
+    "\n", "\nThought:", "\nAction: ", "\nObservation: ", "Thought:", "Observation: ", "### Instruction:\n",
+    "\n\n### Response:", "a", " ",
+]  # fmt: skip
+
+
+def test_rounds_of_any_text_are_those_of_the_pattern() -> None:
+    rng, episodes = random.Random(0), 0
+    for _ in range(5000):
+        text = "".join(rng.choices(PARTS, k=rng.randrange(14)))
+        expected, found = ASKED.fullmatch(text), recordings._asked_and_said(text)
+        assert found == (expected and expected.groups()), text
+        if found:
+            rounds = list(recordings._rounds(found[1]))
+            assert rounds == ROUND.findall(found[1]), text
+            episodes += bool(rounds)
+    assert episodes > 50
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_text_of_any_length_is_read_at_once(part: str) -> None:
+    """By the pattern, hours."""
+    _, said = recordings._asked_and_said(f"Who?\nThought:{part * 100_000}") or ("", "")
+    assert len(list(recordings._rounds(said))) == 0

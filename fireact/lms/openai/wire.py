@@ -14,7 +14,7 @@ from fireact.formats.base import Thinking
 from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
-from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.storage.reading import joined, printable
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after
 
 NO_KEY = "none"  # what servers that want no key are sent, for the client insists on one
@@ -65,10 +65,10 @@ class Server:
     key: str = field(repr=False)
 
     def quote(self, text: str) -> str:
-        """The first line of what the server said, without the key and halves of characters."""
+        """The first line of what the server said, without the key, halves of characters and what steers a terminal."""
         safe = joined(text if self.key == NO_KEY else text.replace(self.key, "…"))
         line = next(iter(safe.strip().splitlines()), "nothing")
-        return line[:200].rstrip(".")
+        return printable(line[:200].rstrip("."))
 
 
 @dataclass(frozen=True, slots=True)

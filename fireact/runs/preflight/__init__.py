@@ -16,6 +16,7 @@ from fireact.runs.preflight.check import Check
 from fireact.runs.preflight.to_act import ACTING
 from fireact.runs.preflight.to_tune import AHEAD, ON_THIS_MACHINE, TUNING
 from fireact.trajectories.storage.download import WouldFetch
+from fireact.trajectories.storage.reading import printable
 
 _passed: set[str] = set()  # the cases that this process found well
 
@@ -79,7 +80,7 @@ def refuse(jobs: Sequence[Job]) -> None:
         if problem.fatal:
             named = f"{problem.folder}: {problem.sentence} (nothing was run)"
             raise ConfigError(named if several else problem.sentence)
-        print(problem.sentence, flush=True)
+        print(printable(problem.sentence), flush=True)
 
 
 def _look(check: Check, job: Job) -> Problem | None:

@@ -40,7 +40,7 @@ from fireact.trajectories.records import SEARCH, Ending, Question, Score, Trajec
 
 _CHOICE = re.compile(r"^[A-J]\. ?(.*)$")
 _RUN_NAME = re.compile(r"([a-z]+)_(train|dev|val|test)_(\d+)_(\d+)_")
-_ALPACA_PROMPT = re.compile(r".*### Instruction:\n(.*?)\n\n### Response:\n(.*)", re.DOTALL)
+_INSTRUCTION, _RESPONSE = "### Instruction:\n", "\n\n### Response:\n"
 _LOWER_YES_NO = re.compile(r"(yes|no)\b")
 _REFLECTIONS = ("let me do a reflection", "let me reflect on how to search better")  # the release's words, and ours
 _MMLU = "Question: "
@@ -106,10 +106,12 @@ def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:
     if isinstance(row["traj"], list):
         question, episode = of_messages(row["traj"], counts, learnt=False)
     else:
-        match = _ALPACA_PROMPT.fullmatch(fields.text(row, "traj"))
-        if match is None:
+        text = fields.text(row, "traj")
+        instruction = text.rfind(_INSTRUCTION, 0, max(text.rfind(_RESPONSE), 0))
+        if instruction < 0:
             raise DataError("expected traj to begin with an Alpaca instruction")
-        question, episode = match[1], of_text(match[2], match[1], counts, learnt=False)
+        question, _, said = text[instruction + len(_INSTRUCTION) :].partition(_RESPONSE)
+        episode = of_text(said, question, counts, learnt=False)
     name = f"{run.task}-{run.split}-{found.index}"
     asked = replace(_question(_asked(question), run.task, row["gt"]), id=name, split=run.split)
     em, f1 = float(row["em"]), row.get("f1", float(row["em"]))
