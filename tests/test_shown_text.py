@@ -1,4 +1,4 @@
-"""What servers, rows, names and strangers' folders hold is shown, and steers nothing: no terminal, no markup, no link."""
+"""What servers, rows and strangers' folders hold is shown and steers nothing: no terminal, no markup, no link."""
 
 from __future__ import annotations
 

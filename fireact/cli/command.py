@@ -15,7 +15,7 @@ from typing import Protocol
 import hydra
 from omegaconf import DictConfig, OmegaConf
 
-from fireact.cli import keys, naming
+from fireact.cli import keys, naming, secrets
 from fireact.cli.cells import Cells, Script
 from fireact.cli.composing import check_experiment, check_twice, compose, plan, register_resolvers, shown
 from fireact.cli.launchers import lend_path, runs_here
@@ -86,6 +86,7 @@ def _run(config_name: str, script: Script, hooks: Hooks | None) -> None:
     overrides = [argument for argument in arguments if _OVERRIDE.match(argument)]
     cells = Cells(script)
     with cells.interruptible(), cells.reported(), cells.piped():
+        secrets.refuse_in(arguments)
         check_twice(overrides)
         check_experiment(config_name, overrides)
         if answer := _answer(config_name, arguments, overrides):

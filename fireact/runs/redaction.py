@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Mapping
 from typing import Any
 
-_SECRET = re.compile(r"key|token|secret|password", re.IGNORECASE)
-_SHORTEST_SECRET = 8  # characters
+from fireact.cli.secrets import variables
 
 
 def without_secrets(config: Any) -> Any:
@@ -22,7 +20,6 @@ def without_secrets(config: Any) -> Any:
         return [without_secrets(value) for value in config]
     if not isinstance(config, str):
         return config
-    for name, value in os.environ.items():
-        if len(value) >= _SHORTEST_SECRET and _SECRET.search(name):
-            config = config.replace(value, f"${name}")
+    for name, value in variables():
+        config = config.replace(value, f"${name}")
     return re.sub(r"://[^/@\s]+@", "://", config)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import Any
 import yaml
 from filelock import FileLock, Timeout
 
+from fireact.cli import secrets
 from fireact.errors import StorageError
 from fireact.runs.result_keys import DEFAULTS, config_hash, defaults, differences, result_keys
 from fireact.trajectories.storage import folders
@@ -28,7 +28,6 @@ from fireact.trajectories.storage.writing import repair_lines, replace, write_js
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at its end
-_PASSWORD = re.compile(r"://[^/@:\s]*:[^/@\s]+@")
 
 
 class State(StrEnum):
@@ -73,14 +72,12 @@ def open(folder: str | Path, config: Mapping[str, Any]) -> Run:
             comparison and ``config_hash``.
 
     Raises:
+        ConfigError: the configuration holds a key or a password.
         StorageError: the folder cannot be written, is somebody else's, or was made by another configuration.
     """
     folder = Path(folder)
     shaped = result_keys(config)
-    for key, value in shaped.items():
-        if isinstance(value, str) and _PASSWORD.search(value):
-            raise StorageError(f"{key} holds a password, which would be kept in {folder / CONFIG}; give it by an "
-                               "environment variable")
+    secrets.refuse(config)
     folders.claim(folder)
     with writing(folder):
         resuming = (folder / CONFIG).exists() and any(map(_is_begun, folder.iterdir()))

@@ -195,7 +195,7 @@ def test_an_edited_question_file_is_another_run(tmp_path: Path) -> None:
 
 def test_a_password_in_an_address_never_reaches_the_run_folder(tmp_path: Path) -> None:
     cfg = compose("evaluate", tmp_path / "run", "lm=openai", "lm.model=m", "lm.base_url='http://u:pw@host/v1'")
-    with pytest.raises(StorageError, match="lm.base_url holds a password"):
+    with pytest.raises(ConfigError, match="lm.base_url holds a key, a token or a password"):
         acting.open_run(cfg)
     assert not (tmp_path / "run").exists()
 
