@@ -86,7 +86,10 @@ def report(backbone: Backbone, adapter: Adapter) -> Iterator[str]:
     yield from lines or ["exact: logits at labels only, padding, packing, generation"]
     if adapter.kind == "lora":
         merged = merges(adapter, backbone, config)
-        yield "exact: an adapter merged into the weights" if merged.exact else f"it acts unmerged: {merged.why}"
+        if merged.exact:
+            yield "exact: an adapter merged into the weights"
+        elif merged.kind != "fails":  # which the lines before refuse
+            yield f"it acts unmerged: {merged.why}"
     yield from _memory(config, adapter, backbone.torch_dtype())
 
 

@@ -14,7 +14,7 @@ import importlib.metadata
 import json
 import os
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -65,7 +65,7 @@ def equal(config: PretrainedConfig, name: str, try_it: Trial, cache_dir: str | P
 
 
 def _tried(config: PretrainedConfig, try_it: Trial) -> Verdict:
-    with warnings.catch_warnings(action="ignore"):
+    with warnings.catch_warnings(action="ignore"), _without_advice():
         try:
             toy = copy.deepcopy(_toy(config))
         except Exception as error:  # whatever an architecture raises that nobody here has seen
@@ -75,6 +75,19 @@ def _tried(config: PretrainedConfig, try_it: Trial) -> Verdict:
         except Exception as error:
             return Verdict("fails", f"it fails ({_said(error)})")
     return Verdict("exact") if worst <= TOLERANCE else Verdict("off", f"its numbers are off by {worst:.1%}")
+
+
+@contextlib.contextmanager
+def _without_advice() -> Iterator[None]:
+    """Without what transformers logs of a toy, which speaks of nothing that a user does."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def _toy(config: PretrainedConfig) -> PreTrainedModel:
@@ -105,7 +118,7 @@ def _distance(found: Tensor, right: Tensor) -> float:
 
 def _said(error: Exception) -> str:
     """The beginning of what ``error`` says, in one line."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:160]
+    return " ".join(f"{type(error).__name__}: {error}".split())[:160].rstrip(". ")
 
 
 def _key(config: Any, name: str) -> str:
