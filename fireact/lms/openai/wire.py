@@ -13,6 +13,7 @@ from openai import APIConnectionError, APIError, APIStatusError
 from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.storage.inflating import Garbled, TooLong
 from fireact.trajectories.storage.reading import joined
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after
 
@@ -31,22 +32,29 @@ class Api:
 
     path: str
     prompt: Callable[[Dialogue, str], dict[str, Any]]
-    text: Callable[[Any], Any]
-    piece: Callable[[Any], Any]
+    text: Callable[[Any], str]
+    piece: Callable[[Any], str]
+
+
+def _text(value: Any) -> str:
+    """A text of the reply's; TypeError for what is none, of which words would have to be made up."""
+    if not isinstance(value, str | None):
+        raise TypeError(value)
+    return value or ""
 
 
 APIS = {
     "chat": Api(
         "/chat/completions",
         lambda dialogue, _: {"messages": served_messages(dialogue)},
-        lambda choice: choice["message"]["content"],
-        lambda choice: (choice.get("delta") or {}).get("content"),
+        lambda choice: _text(choice["message"]["content"]),
+        lambda choice: _text((choice.get("delta") or {}).get("content")),
     ),
     "completions": Api(
         "/completions",
         lambda dialogue, layout: {"prompt": served_text(dialogue, "react" if dialogue.few_shot else layout)},
-        lambda choice: choice["text"],
-        lambda choice: choice.get("text"),
+        lambda choice: _text(choice["text"]),
+        lambda choice: _text(choice.get("text")),
     ),
 }
 
@@ -93,10 +101,6 @@ class Failed(AttemptFailed):
         self.billed, self.hopeless = billed, hopeless
 
 
-class TooLong(Exception):
-    """A reply that no model's answer needs."""
-
-
 class Overloaded(Failed, Congested):
     """The server is too busy, or says that we ask too often."""
 
@@ -109,7 +113,7 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
     """
     try:
         reply = json.loads(body)
-        return Reply(str(api.text(reply["choices"][0]) or ""), reply.get("usage"))
+        return Reply(api.text(reply["choices"][0]), reply.get("usage"))
     except UNREADABLE:
         raise not_compatible(server, body) from None
 
@@ -120,26 +124,34 @@ def not_compatible(server: Server, said: str) -> Failed:
                   "lm.base_url and lm.api", billed=True)
 
 
-def failure(error: Exception, server: Server) -> Failed:
-    """What went wrong, in the user's words."""
+def failure(error: BaseException, server: Server) -> Failed:
+    """What went wrong, in the user's words; whatever the client raises over what it is sent is one of these."""
     if isinstance(error, APIStatusError):
         return _refusal(error, server)
     if isinstance(error, TimeoutError):
         return Overloaded(f"{server.url} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
                           "lm.concurrency", billed=True)
-    if isinstance(error, TooLong):
+    causes = _causes(error)
+    if any(isinstance(cause, TooLong) for cause in causes):
         return Failed(f"{server.url} answers without end; check lm.base_url", retry=False, billed=True)
-    if _never_connected(error):
+    if garbled := next((cause for cause in causes if isinstance(cause, Garbled)), None):
+        return not_compatible(server, str(garbled))
+    # The client wraps refused and lost connections alike; only aiohttp's own error tells them apart.
+    if any(isinstance(cause, ClientConnectorError) for cause in causes):
         return Failed(f"no server answers at {server.url}; start it or set lm.base_url", hopeless=True)
     if isinstance(error, APIError) and not isinstance(error, APIConnectionError):  # an error in place of a piece
         return Failed(f"{server.url} breaks off ({server.quote(error.message)}); look into the server's log",
                       billed=True)
-    return Failed(f"{server.url} drops the connection; look into the server's log", billed=True)
+    return Failed(f"{server.url} drops the connection or does not speak HTTP ({type(causes[-1]).__name__}); look into "
+                  "the server's log", billed=True)
 
 
-def _never_connected(error: BaseException | None) -> bool:
-    # The client wraps refused and lost connections alike; only aiohttp's own error tells them apart.
-    return error is not None and (isinstance(error, ClientConnectorError) or _never_connected(error.__cause__))
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, the first of them last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes
 
 
 def _refusal(error: APIStatusError, server: Server) -> Failed:
@@ -153,6 +165,10 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     if status == 402 or error.code == "insufficient_quota":
         return Failed(f"{url} says that the quota is used up (HTTP {status}); add credit there or set "
                       f"{server.key_env} to another account's key", retry=False, hopeless=True)
+    if 300 <= status < 400 and (place := error.response.headers.get("location")):
+        place = server.quote(place.partition("?")[0])  # the rest may hold a secret
+        return Failed(f"{url} sends away to {place!r} (HTTP {status}), where no prompt is sent; set lm.base_url to "
+                      "where the API is", retry=False)
     said = f"HTTP {status}: {server.quote(_message(error.body))}"
     wait_s = retry_after(error.response.headers)
     if status < 500 and status not in _PASSING:
