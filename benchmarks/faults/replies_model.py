@@ -31,12 +31,13 @@ _STATUS = re.compile(rb"HTTP/1\.1 (\d+)")
 
 
 class Model:
-    """Answers by the fault that a question names; ``bill`` is what it charges: for all it may have begun to work on, a
-    token for four bytes of the prompt, and of the answer as many as are allowed."""
+    """Answers by the fault that a question names; ``asked`` counts its requests, ``begun`` those of them that it may
+    have begun to work on, since the last bill."""
 
     def __init__(self) -> None:
         self.asked: Counter[str] = Counter()
-        self.bill, self.lock, self.url = 0.0, threading.Lock(), ""
+        self.begun: Counter[str] = Counter()
+        self.lock, self.url = threading.Lock(), ""
         self.faults: dict[str, Reply] = {**http_faults(whole(), lambda: self.url), **model_faults()}
 
     def choose(self, head: bytes, body: bytes) -> Reply:
@@ -49,20 +50,26 @@ class Model:
         with self.lock:
             self.asked[f"{kind} {name}"] += 1
             if status is None or int(status[1][:9]) not in _NOT_BEGUN:
-                prompt = sum(len(message["content"]) for message in request["messages"])
-                tokens = 7 if kind == "good" else _ANSWER
-                self.bill += (prompt / 4 * _PRICE_IN + tokens * _PRICE_OUT) / 1e6
+                self.begun[f"{kind} {name}"] += 1
         return answer
+
+    def bill(self, *lefts: Left) -> float:
+        """US dollars for what was begun: as reported (50 and 7 tokens) where a run could read it, else all allowed."""
+        read = {name_of(row) for left in lefts for row in left.rows
+                if row["usage"]["lm_calls"] and row["usage"]["tokens_out"] == 7 * row["usage"]["lm_calls"]}  # fmt: skip
+        tokens = sum(calls * (7 if name in read else _ANSWER) for name, calls in self.begun.items())
+        return (50 * self.begun.total() * _PRICE_IN + tokens * _PRICE_OUT) / 1e6
 
 
 def _poor(model: Model, folder: Path, faults: list[str], budget: float, lm: list[str]) -> tuple[float, Left]:
     """The budget and what is left of a run that it cuts short; a usage beyond what is allowed counts as it is said."""
-    model.bill, folder = 0.0, folder / "poor"
+    folder /= "poor"
     folder.mkdir()
+    model.begun.clear()
     write_questions(folder / "questions.jsonl", [name for name in faults if name != "usage-beyond"])
     poor = evaluate(folder, *lm[:-1], f"lm.budget_usd={budget:.4f}")
     assert poor.code == 0 and "Traceback" not in poor.said, poor.said[-3000:]
-    assert model.bill <= poor.ledger <= budget, (model.bill, poor.ledger, budget)
+    assert model.bill(poor) <= poor.ledger <= budget, (model.bill(poor), poor.ledger, budget)
     return budget, poor
 
 
@@ -81,21 +88,21 @@ def main(arguments: list[str]) -> None:
         if "--show" in arguments:
             reasons(left)
         ends, calls = check(left, faults), model.asked.total()
-        assert model.bill <= left.ledger <= _BUDGET, (model.bill, left.ledger)
+        assert model.bill(left) <= left.ledger <= _BUDGET, (model.bill(left), left.ledger)
         (folder / "run" / "metrics.json").unlink()
         model.asked.clear()
         again = evaluate(folder, *lm)
         check(again, faults)
         answered = {name_of(row) for row in left.rows if "error" not in row["provenance"]}
         assert not answered & set(model.asked), answered & set(model.asked)
-        assert model.bill <= again.ledger <= _BUDGET
-        bill = model.bill
+        bill = model.bill(left, again)
+        assert bill <= again.ledger <= _BUDGET, (bill, again.ledger)
         tight, poor = _poor(model, folder, faults, left.ledger / 2, lm)
     print(f"{len(faults)} faults beside {len(faults)} good questions, {calls} calls: {left.seconds:.0f} s, "
           f"{left.memory} MiB at most; good ones answered {len(faults)}; the others: "
           f"{', '.join(f'{ending} {number}' for ending, number in ends.most_common())}; ledger ${again.ledger:.4f}, "
           f"server's bill ${bill:.4f}; run again, 0 of {len(answered)} answered questions were asked again")
-    print(f"with a budget of ${tight:.4f}: ledger ${poor.ledger:.4f}, server's bill ${model.bill:.4f}; it ended "
+    print(f"with a budget of ${tight:.4f}: ledger ${poor.ledger:.4f}, server's bill ${model.bill(poor):.4f}; it ended "
           f"{sum(row['ending'] == 'budget' for row in poor.rows)} of {len(poor.rows)} questions")
 
 
