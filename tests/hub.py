@@ -30,7 +30,7 @@ def serving(contents: dict[str, bytes], revision: str) -> Iterator[tuple[str, li
         def do_HEAD(self) -> None:
             content = contents.get(self.path.lstrip("/").replace(f"/resolve/{revision}", ""))
             if self.path.startswith("/api/models/"):
-                content = listing("/".join(self.path.split("/")[3:5]), "/tree/" in self.path)
+                content = listing("/".join(self.path.partition("?")[0].split("/")[3:5]), "/tree/" in self.path)
             asked.append(f"{self.command} {self.path}")
             self.send_response(200 if content is not None else 404)
             if content is not None:

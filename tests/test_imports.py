@@ -24,7 +24,7 @@ ALLOWED = {
     "formats": {"trajectories"},
     "tools": {"trajectories"},
     "tasks": {"trajectories"},
-    "models": {"formats"},
+    "models": {"formats", "trajectories"},
     "models.check": {"cli", "formats", "training"},  # a command of its own, which tries what training would do
     "training": {"formats", "models", "trajectories"},
     "lms": {"formats", "trajectories"},

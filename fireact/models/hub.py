@@ -6,21 +6,24 @@ import fnmatch
 import importlib.util
 import urllib.error
 import urllib.request
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
-from huggingface_hub import HfApi, constants, snapshot_download, try_to_load_from_cache
+from huggingface_hub import HfApi, constants, hf_hub_download, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+from huggingface_hub.hf_api import ModelInfo
 
 from fireact.errors import ModelError
+from fireact.trajectories.storage.deadlines import of_download, within
 
 _WEIGHTS = ("*.safetensors", "*.bin")
 # What is fetched: weights once, and not the copies that some repositories hold for other loaders besides.
 _FETCHED = ["*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt"]
 _COPIES = ["consolidated*", "original/*", "*/*.safetensors", "*/*.bin"]
-_PATIENCE_S = 5.0
+_PATIENCE_S, _WHOLE_S = 5.0, 15.0  # between two bytes of what the hub says of a model, and for all of it
 
 
 @dataclass(frozen=True)
@@ -77,12 +80,20 @@ def fetched(name: str, hub: str | None, revision: str | None, code: bool = False
     if hub is None:
         raise ModelError(f"backbone {name} has no weights to load: it only answers through its provider's API "
                          "(lm=openai); choose another backbone or pass backbone.path=DIR")
-    try:
+    fetched = [*_FETCHED, *(["*.py"] if code else [])]
+
+    def folder(local: bool) -> str:
         return snapshot_download(
-            hub, revision=revision, allow_patterns=[*_FETCHED, *(["*.py"] if code else [])], ignore_patterns=_COPIES,
-            local_files_only=not hub_answers(),
-        )  # fmt: skip
-    except (OSError, ValueError) as error:
+            hub, revision=revision, allow_patterns=fetched, ignore_patterns=_COPIES, local_files_only=local
+        )
+
+    try:
+        if (info := _listed(hub, revision)) is None:
+            return folder(local=True)
+        sizes = {file.rfilename: file.size or 0 for file in info.siblings or () if _is_fetched(file.rfilename, fetched)}
+        within(of_download(sum(sizes.values())), _download, hub, info.sha, [*sizes])
+        return within(_WHOLE_S, folder, False)  # finds all of them there
+    except Exception as error:  # which HTTP client the hub's library uses, and so what it raises, is its own affair
         raise ModelError(
             f"backbone {name} ({hub}) is not on this machine and can't be fetched from the model hub; download it "
             "elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated"
@@ -94,12 +105,33 @@ def hub_answers() -> bool:
     if constants.is_offline_mode():
         return False
     try:
-        urllib.request.urlopen(urllib.request.Request(constants.ENDPOINT, method="HEAD"), timeout=3.0).close()
+        head = urllib.request.Request(constants.ENDPOINT, method="HEAD")
+        within(_PATIENCE_S, lambda: urllib.request.urlopen(head, timeout=3.0).close())
     except urllib.error.HTTPError:
         return True
-    except OSError:
+    except (OSError, HTTPException):
         return False
     return True
+
+
+def _listed(hub: str, revision: str | None) -> ModelInfo | None:
+    """What the hub says of a model; None where it can't be asked."""
+    if not hub_answers():
+        return None
+    try:
+        return within(_WHOLE_S, _info, hub, revision)
+    except Exception:
+        return None
+
+
+def _info(hub: str, revision: str | None) -> ModelInfo:
+    return HfApi().model_info(hub, revision=revision, timeout=_PATIENCE_S, files_metadata=True)
+
+
+def _download(hub: str, revision: str | None, files: list[str]) -> None:
+    """Bring files into the hub's cache, one by one: threads of the hub's own would outlast a deadline."""
+    for file in files:
+        hf_hub_download(hub, file, revision=revision)
 
 
 def _holds_weights(folder: Path) -> bool:
@@ -112,22 +144,21 @@ def _on_the_hub(backbone: Mapping[str, Any]) -> Fetch:
                          "download it elsewhere and pass backbone.path=DIR, or log in to the hub if it is gated")
     if not hub_answers():
         raise nowhere
-    api = HfApi()
     try:
-        info = api.model_info(hub, revision=backbone.get("revision"), timeout=_PATIENCE_S, files_metadata=True)
-        api.auth_check(hub)
+        info = within(_WHOLE_S, _info, hub, backbone.get("revision"))
+        within(_WHOLE_S, HfApi().auth_check, hub)
     except GatedRepoError:
         raise ModelError(f"{hub} is gated: accept its terms on its page and put a token into HF_TOKEN, or pass "
                          "backbone.path=DIR") from None
     except RepositoryNotFoundError:
         raise ModelError(f"{hub} is not on the model hub, or not for this user; check backbone.hub, put a token into "
                          "HF_TOKEN, or pass backbone.path=DIR") from None
-    except OSError:  # of which the hub's own errors are
+    except Exception:
         raise nowhere from None
     sizes = [file.size or 0 for file in info.siblings or () if _is_fetched(file.rfilename)]
     return Fetch(hub, sum(sizes) or None)
 
 
-def _is_fetched(name: str) -> bool:
-    named, copied = (any(fnmatch.fnmatch(name, pattern) for pattern in some) for some in (_FETCHED, _COPIES))
+def _is_fetched(name: str, fetched: Sequence[str] = _FETCHED) -> bool:
+    named, copied = (any(fnmatch.fnmatch(name, pattern) for pattern in some) for some in (fetched, _COPIES))
     return named and not copied

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
 from fireact.errors import ConfigError
-from fireact.ranges import Text
+from fireact.ranges import Seconds, Text
 from fireact.runs.redaction import without_secrets
 from fireact.runs.run_folders import is_first_rank
 from fireact.trajectories.dialogue import step_text
@@ -25,6 +25,7 @@ from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage.digests import digest
 
 log = logging.getLogger(__name__)
+_PATIENCE_S = 90.0  # until W&B has taken a run
 COLUMNS = ("question", "gold", "answer", "right", "ending", "rounds", "method", "task", "search", "trajectory")
 
 
@@ -103,6 +104,7 @@ class WandbRun:
         group: the experiment; None groups runs by their job.
         offline: write to ``folder/wandb`` only, for ``wandb sync``.
         upload_adapter: keep the adapter's folder as an artifact.
+        timeout_s: for what is not uploaded yet when the run ends; ``wandb sync`` uploads the rest.
     """
 
     def __init__(
@@ -113,9 +115,10 @@ class WandbRun:
         group: Text | None = None,
         offline: bool = False,
         upload_adapter: bool = True,
+        timeout_s: Seconds = 600.0,
     ) -> None:
         self._folder, self._project, self._entity, self._group = Path(folder), project, entity, group
-        self._offline, self._upload_adapter = offline, upload_adapter
+        self._offline, self._upload_adapter, self._timeout_s = offline, upload_adapter, timeout_s
         self._run: Any = None
 
     def ready(self) -> None:
@@ -141,7 +144,10 @@ class WandbRun:
                 project=self._project, entity=self._entity, group=self._group or job, job_type=job,
                 name=_short(self._folder.name, 128), id=self._id(), resume="allow", reinit="create_new",
                 dir=self._folder.resolve(), mode="offline" if self._offline else None, config=without_secrets(config),
-                settings=wandb.Settings(silent=True, console="off"),
+                settings=wandb.Settings(
+                    silent=True, console="off", init_timeout=_PATIENCE_S, finish_timeout=self._timeout_s,
+                    finish_timeout_raises=True,
+                ),
             )  # fmt: skip
         except wandb.Error as error:
             raise ConfigError(

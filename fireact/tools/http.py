@@ -15,8 +15,9 @@ from typing import Any
 
 import httpx
 
-from fireact.errors import ConfigError, ToolError
+from fireact.errors import ConfigError, ToolError, quoted
 from fireact.ranges import Count, Positive, Retries, Seconds, Wait
+from fireact.trajectories.storage.inflating import CODINGS, Garbled, TooLong, inflated
 from fireact.trajectories.storage.reading import HALVES, joined, printable
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after, retrying
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 _BUSY = {408, 425, 429, 500, 502, 503, 504}
 _REFUSED = {401, 402, 403}
 _LONGEST = 16 * 2**20  # bytes of a reply
+_LONGEST_ANSWER = 10**6  # characters that a model may be shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +114,8 @@ class Http:
     def _client(self) -> httpx.AsyncClient:
         limits = httpx.Limits(max_connections=self._limits.connections)
         verify = self._url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
-        return httpx.AsyncClient(headers=self._headers, limits=limits, timeout=None, verify=verify)
+        headers = {"Accept-Encoding": CODINGS, **(self._headers or {})}
+        return httpx.AsyncClient(headers=headers, limits=limits, timeout=None, verify=verify)
 
     async def _once(
         self, params: Mapping[str, str], secret: Mapping[str, str], busy: Callable[[dict[str, Any]], str]
@@ -123,6 +126,10 @@ class Http:
         status = f"HTTP {response.status_code}: {explained(said)}"
         if response.status_code in _REFUSED:
             raise ConfigError(f"{self._service} refuses to answer ({status}); {self._fix}")
+        if response.has_redirect_location:
+            place = response.headers["location"].partition("?")[0]  # the rest may hold a secret
+            raise ToolError(f"{self._service} sends away to {quoted(place)} (HTTP {response.status_code}), where no "
+                            "question is sent; set search.base_url to where its API is")
         if response.status_code in _BUSY:
             raise self._busy(status, response)
         if not response.is_success:
@@ -143,15 +150,18 @@ class Http:
                 asyncio.timeout(timeout),
                 self._client.stream("GET", self._url, params=params) as response,
             ):
-                async for chunk in response.aiter_bytes():
-                    body += chunk
-                    if len(body) > _LONGEST:
-                        raise ToolError(f"{self._service} answers without end; check search.base_url={self._url}")
-        except httpx.RequestError as error:
-            raise AttemptFailed(type(error).__name__) from None
+                coding = response.headers.get("content-encoding", "")
+                async for piece in inflated(response.aiter_raw(), coding, _LONGEST):
+                    body += piece
+        except TooLong:
+            raise ToolError(f"{self._service} answers without end; check search.base_url={self._url}") from None
+        except Garbled as error:
+            raise AttemptFailed(f"it sends {error}") from None
         except TimeoutError:
             raise AttemptFailed(f"no whole answer within {timeout:g} s") from None
-        return response, _decoded(bytes(body), response.encoding)
+        except Exception as error:  # no list holds all that a client may raise over what it is sent
+            raise AttemptFailed(type(error).__name__) from None
+        return response, body.decode(errors="replace")  # JSON is UTF-8, and some charsets can be no text at all
 
     async def _turn(self) -> None:
         """Wait for a place in the line; nobody can step between reading and moving its end."""
@@ -169,14 +179,6 @@ class Http:
         return AttemptFailed(trouble, retry=retry, wait_s=wait_s)
 
 
-def _decoded(body: bytes, encoding: str | None) -> str:
-    """Text in the encoding that a service names, or in JSON's own where there is no such encoding of texts."""
-    try:
-        return body.decode(encoding or "utf-8", "replace")
-    except (LookupError, ValueError):
-        return body.decode("utf-8", "replace")
-
-
 def _json(text: str, secret: Mapping[str, str], counts: Counter[str]) -> Any:
     """What the service says, should it repeat a secret, without that; halves of characters are replaced."""
     for value in secret.values():
@@ -186,6 +188,18 @@ def _json(text: str, secret: Mapping[str, str], counts: Counter[str]) -> Any:
     except (ValueError, RecursionError):
         return None
     return json.loads(joined(said, counts))
+
+
+def bounded(answer: str, service: str) -> str:
+    """An answer that a model can be shown.
+
+    Raises:
+        ToolError: it is longer than any that it can read.
+    """
+    if len(answer) > _LONGEST_ANSWER:
+        raise ToolError(f"{service} answers with {len(answer):,} characters, more than a model can read; try another "
+                        "query")
+    return answer
 
 
 def at(said: Any, *path: str | int) -> Any:
@@ -202,7 +216,7 @@ def explained(said: Any) -> str:
     """The first sentence of a service's own words on an error, for a message of ours."""
     error = at(said, "error")
     words = next((text for text in (at(error, "info"), error) if isinstance(text, str)), "no reason given")
-    return printable(" ".join(words.split()).split(". ")[0].rstrip(".")[:200])
+    return printable(" ".join(words[:1000].split()).split(". ")[0].rstrip("."))[:200]
 
 
 def _log_without_query(record: logging.LogRecord) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 from typing import Any
 
 from fireact.errors import ConfigError, ToolError
 from fireact.ranges import NoEffect, Text
 from fireact.tools.base import NOTHING
-from fireact.tools.http import Http, Limits, at, explained
+from fireact.tools.http import Http, Limits, at, bounded, explained
 
 KEY = "SERPAPI_API_KEY"
 _CHOICE: tuple[tuple[str | int, ...], ...] = (
@@ -52,7 +53,7 @@ class SerpApi:
         # A search that found nothing has an error too, but is a success.
         if "error" in body and at(body, "search_metadata", "status") != "Success":
             raise ToolError(f"SerpApi could not search ({explained(body)}); try again later")
-        return choose(body)
+        return bounded(choose(body), "SerpApi")
 
     async def aclose(self) -> None:
         """See ``SearchTool``."""
@@ -62,5 +63,10 @@ class SerpApi:
 def choose(body: dict[str, Any]) -> str:
     """The paper's choice of one answer from a results page, on one line; "None" where there is none."""
     answers = (at(body, *path) for path in _CHOICE)
-    texts = (" ".join(str(answer).split()) for answer in answers if isinstance(answer, str | int | float))
+    texts = (" ".join(str(answer).split()) for answer in answers if _is_said(answer))
     return next(filter(None, texts), NOTHING)
+
+
+def _is_said(answer: Any) -> bool:
+    """Whether it is a text or a number; neither a truth value nor an infinity is."""
+    return type(answer) in (str, int) or (type(answer) is float and math.isfinite(answer))

@@ -11,7 +11,7 @@ from fireact.errors import ConfigError, ToolError
 from fireact.ranges import Count, NoEffect, Text
 from fireact.tools.base import NOTHING
 from fireact.tools.bm25 import snippet
-from fireact.tools.http import Http, Limits, at, explained
+from fireact.tools.http import Http, Limits, at, bounded, explained
 from fireact.trajectories.records import Document
 
 _LONGEST_QUERY = 300  # the API refuses a longer one
@@ -50,7 +50,8 @@ class Wikipedia:
         body = await self._http.get(self._params(query), busy=_busy)
         if "error" in body:
             raise ToolError(f"Wikipedia could not search ({explained(body)}); try another query")
-        return " ".join(snippet(page, (), self._words) for page in _pages(body) if page.text.strip()) or NOTHING
+        pages = [page for page in _pages(body)[: self._k] if page.text.strip()]
+        return bounded(" ".join(snippet(page, (), self._words) for page in pages), "Wikipedia") or NOTHING
 
     async def aclose(self) -> None:
         """See ``SearchTool``."""
@@ -83,6 +84,13 @@ def _pages(body: dict[str, Any]) -> list[Document]:
     """The pages found, best first; the API lists them in another order."""
     try:
         pages = sorted(body.get("query", {}).get("pages", ()), key=lambda page: page["index"])
-        return [Document(page["title"], page.get("extract") or "") for page in pages]
+        # A title is one line; any other could pass for a turn of the model's.
+        return [Document(" ".join(_text(page["title"]).split()), _text(page.get("extract") or "")) for page in pages]
     except (AttributeError, KeyError, TypeError):
         raise ToolError("Wikipedia answered in an unknown form; check that search.base_url is an api.php") from None
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value

@@ -7,6 +7,7 @@ import logging
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from fireact.runs.dashboard import COLUMNS, Silent, WandbRun, opened, row
 from fireact.runs.redaction import without_secrets
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
 from tests.conftest import ROOT
+from tests.faulty.server import Server, silence
 from tests.wandb_file import written
 
 CONFIG = {"seed": 1, "optim": {"lr": 0.1}, "sizes": [1, 2]}
@@ -163,6 +165,18 @@ def test_without_a_key_it_is_one_sentence(dashboard, tmp_path, monkeypatch):
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     with pytest.raises(ConfigError, match="^W&B has no key; run wandb login, set WANDB_API_KEY, or add logger.offline"):
         dashboard(offline=False).open({}, "train")
+
+
+@pytest.mark.slow
+def test_a_server_that_never_answers_is_left_at_the_deadline(tmp_path, monkeypatch):
+    monkeypatch.setattr("fireact.runs.dashboard._PATIENCE_S", 0.5)
+    started = time.monotonic()
+    with Server(lambda *_: silence) as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+        with pytest.raises(ConfigError, match="^W&B refuses the run "):
+            WandbRun(tmp_path).open({}, "train")
+    assert time.monotonic() - started < 10
 
 
 def test_without_wandb_it_is_one_sentence(tmp_path, monkeypatch):

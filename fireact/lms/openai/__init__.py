@@ -13,9 +13,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-import httpx2  # what the openai client speaks HTTP with
-from aiohttp import ClientError
-from openai import APIError, AsyncOpenAI, AsyncStream, DefaultAioHttpClient
+from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats.base import Thinking, inert
@@ -26,9 +24,10 @@ from fireact.lms.openai.limits import Gate, Rate
 from fireact.lms.openai.request import check_extra_body, check_limit_key
 from fireact.lms.openai.streaming import bound, receive
 from fireact.lms.openai.usage import Allowed, text_size
-from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, TooLong, failure
+from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, failure
 from fireact.ranges import Count, NoEffect, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.trajectories.dialogue import STOP, THINK, Dialogue, cut_turn, reasoned, reasoning_block
+from fireact.trajectories.storage.inflating import CODINGS
 from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
 
@@ -122,7 +121,9 @@ class OpenAI:
             base_url=self._server.url,
             timeout=None,
             max_retries=0,
-            http_client=DefaultAioHttpClient(event_hooks={"response": [bound]}),
+            default_headers={"Accept-Encoding": CODINGS},
+            # What is asked goes nowhere else than where the user says.
+            http_client=DefaultAioHttpClient(event_hooks={"response": [bound]}, follow_redirects=False),
         )
 
     async def complete(self, dialogue: Dialogue) -> Completion:
@@ -189,7 +190,9 @@ class OpenAI:
                     self._api.path, cast_to=object, body=body, stream=True, stream_cls=AsyncStream[Any]
                 )
                 return await receive(stream, self._api, self._server)
-        except (APIError, httpx2.RequestError, ClientError, TimeoutError, TooLong) as error:
+        except Failed:
+            raise
+        except Exception as error:  # no list holds all that a client may raise over what it is sent
             raise failure(error, self._server) from None
 
     def _doubt(self, allowed: Allowed, reply: Reply) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import AsyncIterator, Mapping
 from typing import Any
 
@@ -9,29 +11,27 @@ import httpx2  # what the openai client speaks HTTP with
 from openai import AsyncStream
 
 from fireact.lms.openai import wire
-from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, TooLong, not_compatible, read_reply
+from fireact.lms.openai.wire import UNREADABLE, Api, Failed, Reply, Server, not_compatible, read_reply
 from fireact.trajectories.dialogue import reasoned, turn_is_over
+from fireact.trajectories.storage.inflating import inflated
 
 _LONGEST = 16 * 2**20  # bytes; 32,000 tokens of a stream with its JSON are fewer
 
 
 async def bound(response: httpx2.Response) -> None:
-    """Let no reply be read beyond ``_LONGEST``; a response hook of the client's."""
+    """Let no reply be read beyond ``_LONGEST``, nor as other text than UTF-8; a response hook of the client's."""
     assert isinstance(response.stream, httpx2.AsyncByteStream)
-    response.stream = _Bounded(response.stream)
+    response.stream = _Bounded(response.stream, response.headers.pop("content-encoding", ""))
+    response.encoding = "utf-8"  # JSON and events are, and what else a charset may name can be no text at all
 
 
 class _Bounded(httpx2.AsyncByteStream):
-    def __init__(self, stream: httpx2.AsyncByteStream) -> None:
-        self._stream = stream
+    def __init__(self, stream: httpx2.AsyncByteStream, coding: str) -> None:
+        self._stream, self._coding = stream, coding
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
-        size = 0
-        async for chunk in self._stream:
-            size += len(chunk)
-            if size > _LONGEST:
-                raise TooLong
-            yield chunk
+        async for piece in inflated(self._stream, self._coding, _LONGEST):
+            yield piece
 
     async def aclose(self) -> None:
         await self._stream.aclose()
@@ -57,14 +57,19 @@ async def receive(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
 async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
     text, thought, pieces, usage, ended = "", "", 0, None, False
     async for chunk in stream:
-        usage = chunk.get("usage") or usage
-        firsts = [choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0]
-        choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
-        piece = api.piece(choice) or {}
-        text, thought = text + (piece.get("content") or ""), thought + wire.reasoning_of(piece)
-        pieces += _says(choice)
+        await asyncio.sleep(0)  # a flood would keep the deadline, and everybody else, from their turn
+        try:
+            usage = chunk.get("usage") or usage
+            firsts = [choice for choice in chunk.get("choices") or () if choice.get("index", 0) == 0]
+            choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
+            said, says = api.piece(choice), _says(choice)
+            piece, thought = wire.text_of(said.get("content")), thought + wire.reasoning_of(said)
+        except UNREADABLE:
+            raise not_compatible(server, json.dumps(chunk)) from None
+        text, pieces = text + piece, pieces + says
         ended = ended or choice.get("finish_reason") is not None
-        if not ended and turn_is_over(reasoned(text)[1]):
+        may_end = "\n" in piece or ":" in piece  # as whatever ends a turn does
+        if not ended and may_end and turn_is_over(reasoned(text)[1]):
             return Reply(text, usage, pieces, whole=False, reasoning=thought)
     if not ended:
         raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)

@@ -14,6 +14,7 @@ from fireact.formats.base import Thinking
 from fireact.formats.served import served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.storage.inflating import Garbled, TooLong
 from fireact.trajectories.storage.reading import joined, printable
 from fireact.trajectories.storage.retrying import AttemptFailed, retry_after
 
@@ -41,7 +42,7 @@ APIS = {
         "/chat/completions",
         lambda dialogue, _, thinking: {"messages": served_messages(dialogue, thinking)},
         lambda choice: choice["message"],
-        lambda choice: choice.get("delta"),
+        lambda choice: choice.get("delta") or {},
     ),
     "completions": Api(
         "/completions",
@@ -68,7 +69,7 @@ class Server:
         """The first line of what the server said, without the key, halves of characters and what steers a terminal."""
         safe = joined(text if self.key == NO_KEY else text.replace(self.key, "…"))
         line = next(iter(safe.strip().splitlines()), "nothing")
-        return printable(line[:200].rstrip("."))
+        return printable(line[:200])[:200].rstrip(".")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +98,6 @@ class Failed(AttemptFailed):
         self.billed, self.hopeless = billed, hopeless
 
 
-class TooLong(Exception):
-    """A reply that no model's answer needs."""
-
-
 class Overloaded(Failed, Congested):
     """The server is too busy, or says that we ask too often."""
 
@@ -114,14 +111,22 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
     try:
         reply = json.loads(body)
         message = api.said(reply["choices"][0])
-        return Reply(str(message["content"] or ""), reply.get("usage"), reasoning=reasoning_of(message))
+        return Reply(text_of(message["content"]), reply.get("usage"), reasoning=reasoning_of(message))
     except UNREADABLE:
         raise not_compatible(server, body) from None
 
 
+def text_of(value: Any) -> str:
+    """A text of the reply's; TypeError for what is none, of which words would have to be made up."""
+    if not isinstance(value, str | None):
+        raise TypeError(value)
+    return value or ""
+
+
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """What a message, or a piece of one, holds apart as reasoning; DeepSeek and vLLM, or OpenRouter, call it so."""
-    return str(message.get("reasoning_content") or message.get("reasoning") or "")
+    said = message.get("reasoning_content") or message.get("reasoning")
+    return said if isinstance(said, str) else ""
 
 
 def not_compatible(server: Server, said: str) -> Failed:
@@ -130,26 +135,34 @@ def not_compatible(server: Server, said: str) -> Failed:
                   "lm.base_url and lm.api", billed=True)
 
 
-def failure(error: Exception, server: Server) -> Failed:
-    """What went wrong, in the user's words."""
+def failure(error: BaseException, server: Server) -> Failed:
+    """What went wrong, in the user's words; whatever the client raises over what it is sent is one of these."""
     if isinstance(error, APIStatusError):
         return _refusal(error, server)
     if isinstance(error, TimeoutError):
         return Overloaded(f"{server.url} gives no answer within {server.timeout_s:g} s; raise lm.timeout_s or lower "
                           "lm.concurrency", billed=True)
-    if isinstance(error, TooLong):
+    causes = _causes(error)
+    if any(isinstance(cause, TooLong) for cause in causes):
         return Failed(f"{server.url} answers without end; check lm.base_url", retry=False, billed=True)
-    if _never_connected(error):
+    if garbled := next((cause for cause in causes if isinstance(cause, Garbled)), None):
+        return not_compatible(server, str(garbled))
+    # The client wraps refused and lost connections alike; only aiohttp's own error tells them apart.
+    if any(isinstance(cause, ClientConnectorError) for cause in causes):
         return Failed(f"no server answers at {server.url}; start it or set lm.base_url", hopeless=True)
     if isinstance(error, APIError) and not isinstance(error, APIConnectionError):  # an error in place of a piece
         return Failed(f"{server.url} breaks off ({server.quote(error.message)}); look into the server's log",
                       billed=True)
-    return Failed(f"{server.url} drops the connection; look into the server's log", billed=True)
+    return Failed(f"{server.url} drops the connection or does not speak HTTP ({type(causes[-1]).__name__}); look into "
+                  "the server's log", billed=True)
 
 
-def _never_connected(error: BaseException | None) -> bool:
-    # The client wraps refused and lost connections alike; only aiohttp's own error tells them apart.
-    return error is not None and (isinstance(error, ClientConnectorError) or _never_connected(error.__cause__))
+def _causes(error: BaseException) -> list[BaseException]:
+    """An error and what it came from, the first of them last."""
+    causes = [error]
+    while (cause := causes[-1].__cause__) is not None:
+        causes.append(cause)
+    return causes
 
 
 def _refusal(error: APIStatusError, server: Server) -> Failed:
@@ -163,6 +176,10 @@ def _refusal(error: APIStatusError, server: Server) -> Failed:
     if status == 402 or error.code == "insufficient_quota":
         return Failed(f"{url} says that the quota is used up (HTTP {status}); add credit there or set "
                       f"{server.key_env} to another account's key", retry=False, hopeless=True)
+    if 300 <= status < 400 and (place := error.response.headers.get("location")):
+        place = server.quote(place.partition("?")[0])  # the rest may hold a secret
+        return Failed(f"{url} sends away to {place!r} (HTTP {status}), where no prompt is sent; set lm.base_url to "
+                      "where the API is", retry=False)
     said = f"HTTP {status}: {server.quote(_message(error.body))}"
     wait_s = retry_after(error.response.headers)
     if status < 500 and status not in _PASSING:

@@ -14,11 +14,12 @@ from pathlib import Path
 
 import httpx
 from filelock import FileLock
-from huggingface_hub import errors, hf_hub_download, hf_hub_url, try_to_load_from_cache
+from huggingface_hub import hf_hub_download, hf_hub_url, try_to_load_from_cache
 
 from fireact.errors import DataError
 from fireact.ranges import NoEffect
 from fireact.trajectories.storage.archives import copy, unpacked
+from fireact.trajectories.storage.deadlines import of_download, within
 from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY, PublicFile
 from fireact.trajectories.storage.transfer import transfer
@@ -196,9 +197,13 @@ def _is(file: Path, known: PublicFile, cache_dir: str | Path | None = None) -> b
 def _from_hub(name: str, known: PublicFile, file: Path) -> Path:
     assert known.hub
     repository, revision, path = known.hub
+
+    def download() -> str:
+        return str(hf_hub_download(repository, path, repo_type="dataset", revision=revision))
+
     try:
-        return Path(hf_hub_download(repository, path, repo_type="dataset", revision=revision))
-    except (OSError, httpx.HTTPError, errors.EntryNotFoundError, errors.XetDownloadError) as error:
+        return Path(within(of_download(known.size), download))
+    except Exception as error:  # which HTTP client the hub's library uses, and so what it raises, is its own affair
         raise _unreachable(name, known, file, error.__cause__ or error) from None
 
 

@@ -8,12 +8,11 @@ from pathlib import Path
 import httpx
 from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
+from fireact.trajectories.storage.deadlines import of_download, within
 from fireact.trajectories.storage.watching import Watch
 
 _ATTEMPTS, _CUT_OFF = 4, (httpx.ReadError, httpx.ReadTimeout, httpx.RemoteProtocolError)
 _SILENCE_S = 30.0  # between two pieces
-_PATIENCE_S, _SLOWEST = 60.0, 64 * 2**10  # the whole takes no longer than so many seconds, and one for so many bytes
-_UNKNOWN_SIZE = 2**28  # bytes that a file of unknown size is taken for
 
 
 def transfer(url: str, file: Path, size: int | None) -> Path:
@@ -27,19 +26,19 @@ def transfer(url: str, file: Path, size: int | None) -> Path:
         httpx.HTTPError: it can't be had.
     """
     part = file.with_name(f"{file.name}.part")
-    deadline = time.monotonic() + _PATIENCE_S + (size or _UNKNOWN_SIZE) / _SLOWEST
+    seconds = of_download(size)
     again = Retrying(
         stop=stop_after_attempt(_ATTEMPTS),
         wait=wait_exponential(max=30),
         retry=retry_if_exception_type(_CUT_OFF),
         reraise=True,
     )
-    again(_go_on, url, part, size, deadline)
+    within(seconds, again, _go_on, url, part, size, time.monotonic() + seconds)
     return part
 
 
 def _go_on(url: str, part: Path, size: int | None, deadline: float) -> None:
-    """Download what ``part`` lacks; ``deadline`` is on the monotonic clock."""
+    """Download what ``part`` lacks; ``deadline`` is on the monotonic clock, after which nothing is written."""
     with part.open("ab") as out:
         done = out.tell()
         if size and done == size:
@@ -47,6 +46,8 @@ def _go_on(url: str, part: Path, size: int | None, deadline: float) -> None:
         headers = {"Accept-Encoding": "identity", **({"Range": f"bytes={done}-"} if done else {})}
         with httpx.stream("GET", url, headers=headers, timeout=_SILENCE_S, follow_redirects=True) as reply:
             reply.raise_for_status()
+            if time.monotonic() > deadline:
+                raise TimeoutError
             if reply.status_code != httpx.codes.PARTIAL_CONTENT:  # from its beginning, whatever was asked for
                 out.truncate(done := 0)
             total = size or done + int(reply.headers.get("content-length", 0))

@@ -6,6 +6,7 @@ import hashlib
 import io
 import tarfile
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from fireact.trajectories.storage import download, transfer
 from fireact.trajectories.storage.download import Need, fetch, need
 from fireact.trajectories.storage.registry import PublicFile
 from tests import hub
+from tests.faulty.server import Script, Server, drip, silence, then
 
 NAME = "hotpotqa/dev.json"
 CONTENT = b'[{"question": "Q?", "answer": "a"}]'
@@ -300,11 +302,18 @@ def test_what_was_begun_of_another_content_is_downloaded_anew(cutting: type[_Cut
     assert fetch(NAME, tmp_path).read_bytes() == CONTENT
 
 
-def test_a_server_that_drips_is_given_up(
-    cutting: type[_Cut], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(transfer, "_PATIENCE_S", 0.0)
-    monkeypatch.setattr(transfer, "_SLOWEST", 2**40)
-    with pytest.raises(DataError, match=r"can't be downloaded .* \(TimeoutError\)"):
-        fetch(NAME, tmp_path)
-    assert len(cutting.asked) == 1
+@pytest.mark.parametrize(
+    "faulty",
+    [silence, drip(b"HTTP/1.1 200 OK\r\n"), then(b"HTTP/1.1 200 OK\r\n", drip(b"x: 1\r\n", 0.01)),
+     then(b"HTTP/1.1 200 OK\r\n\r\n", drip(b"x", 0.01))],
+    ids=["silent", "status", "headers", "body"],
+)  # fmt: skip
+def test_a_server_that_drips_is_given_up(faulty: Script, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("FIREACT_DATA", raising=False)
+    monkeypatch.setattr(transfer, "of_download", lambda _: 0.2)
+    with Server(lambda *_: faulty) as server:
+        monkeypatch.setitem(download.REGISTRY, NAME, replace(download.REGISTRY[NAME], url=server.url))
+        started = time.monotonic()
+        with pytest.raises(DataError, match=r"can't be downloaded .* \(TimeoutError\)"):
+            fetch(NAME, tmp_path)
+    assert time.monotonic() - started < 1

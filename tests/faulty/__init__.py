@@ -1,0 +1,1 @@
+"""Servers that misbehave, over raw sockets: in HTTP itself, as models, and as search services."""
