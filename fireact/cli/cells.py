@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -71,13 +72,28 @@ class Cells:
             folders.claim(cfg.run_dir)
             check(str(context.job.config_name), cfg)
             check_given(cfg)
-            if sweeping and _apart(cfg):
-                self._run_in_a_process_of_its_own(context.overrides.task)
-                return None
-            if sweeping and "then_act" in cfg:
-                cfg.then_act = True
-            return self.script(cfg)
+            with self._terminable():
+                if sweeping and _apart(cfg):
+                    self._run_in_a_process_of_its_own(context.overrides.task)
+                    return None
+                if sweeping and "then_act" in cfg:
+                    cfg.then_act = True
+                return self.script(cfg)
         return None
+
+    @contextmanager
+    def _terminable(self) -> Iterator[None]:
+        """Stop for SIGTERM as for Ctrl-C. Before and after there is nothing to keep, and a shell gives a process that
+        dies by the signal itself the same exit code.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.signal(signal.SIGTERM, self._on_sigterm)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGTERM, before)
 
     def _run_in_a_process_of_its_own(self, overrides: Sequence[str]) -> None:
         script = inspect.getfile(self.script)
@@ -124,7 +140,6 @@ class Cells:
     @contextmanager
     def interruptible(self) -> Iterator[None]:
         """Answer Ctrl-C and SIGTERM with where the work is, and with the exit code that a shell gives each."""
-        before = signal.signal(signal.SIGTERM, self._on_sigterm)
         try:
             yield
         except (KeyboardInterrupt, SystemExit) as stop:
@@ -136,8 +151,6 @@ class Cells:
             print(f"{'Terminated' if terminated else 'Interrupted'}; {kept}; run the same command to resume",
                   file=sys.stderr)
             sys.exit(128 + (signal.SIGTERM if terminated else signal.SIGINT))
-        finally:
-            signal.signal(signal.SIGTERM, before)
 
     def _on_sigterm(self, _: int, frame: FrameType | None) -> None:
         """Stop as for Ctrl-C, which asyncio, Hydra's launchers and dashboards know how to stop for."""
