@@ -68,7 +68,7 @@ def _headers(body: bytes) -> dict[str, Reply]:
         "kind-empty": reply(body, kind=b""),
         "kind-odd": reply(body, kind=b";;;=;\"\\"),
         "kind-text": reply(body, kind=b"text/plain"),
-        **{f"charset-{name}": reply(body, kind=b"application/json; charset=" + name.encode()) for name in (
+        **{f"charset-{name[:20]}": reply(body, kind=b"application/json; charset=" + name.encode()) for name in (
             "utf-7", "utf-16", "utf-32", "nonsense", ";", "zlib", "hex", "rot13", "idna", "punycode", "undefined",
             "unicode_escape", "mbcs", "a" * 5000)},
         "charset-twice": reply(body, kind=b"application/json; charset=utf-16; charset=latin-1"),

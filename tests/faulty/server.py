@@ -16,13 +16,13 @@ _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 
 
 class Server:
-    """Answers each request, ``choose``'s (head, body), with what that gives; ``at_accept`` before there is one.
+    """Answers each request with what ``choose`` gives for its head and body, and closes the connection.
 
     Use it as a context manager; ``url`` has no path. A script is left as soon as the client leaves.
     """
 
-    def __init__(self, choose: Callable[[bytes, bytes], Reply], at_accept: Script | None = None) -> None:
-        self._choose, self._at_accept = choose, at_accept
+    def __init__(self, choose: Callable[[bytes, bytes], Reply]) -> None:
+        self._choose = choose
         self._loop, self._ready = asyncio.new_event_loop(), threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -53,9 +53,6 @@ class Server:
 
     async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
-            if self._at_accept:
-                await self._at_accept(reader, writer)
-                return
             head = await reader.readuntil(b"\r\n\r\n")
             length = _LENGTH.search(head)
             body = await reader.readexactly(int(length[1])) if length else b""
