@@ -124,8 +124,9 @@ def check_experiment(config_name: str, overrides: Sequence[str]) -> None:
     chosen = [override for override in parsed if override.key_or_group == "experiment"]
     if not chosen or chosen[-1].value() is None:
         return
-    if chosen[-1].is_sweep_override():
-        raise ConfigError(f"{chosen[-1].input_line} would lose both grids; run one experiment at a time")
+    if chosen[-1].is_sweep_override() or len({str(override.input_line) for override in chosen}) > 1:
+        given = " ".join(str(override.input_line) for override in chosen)
+        raise ConfigError(f"{given} would lose a grid; run one experiment at a time")
     name = chosen[-1].value()
     others = [str(other.input_line) for other in parsed if other not in chosen and not other.is_sweep_override()]
     with hydra_ready():

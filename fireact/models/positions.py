@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from fireact.errors import ModelError
 from fireact.models.backbone import Backbone
 
 _LONGEST = ("max_position_embeddings", "n_positions", "max_seq_len")
@@ -16,10 +17,13 @@ def of(backbone: Backbone) -> int | None:
     file = _file(backbone)
     if file is None or not file.is_file():
         return None
-    config = json.loads(file.read_text(encoding="utf-8"))
-    config = config.get("text_config") or config
-    longest = next((config[key] for key in _LONGEST if config.get(key)), None)
-    return None if longest is None else max(longest, _scaled(config, longest))
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+        config = config.get("text_config") or config
+        longest = next((config[key] for key in _LONGEST if config.get(key)), None)
+        return None if longest is None else max(int(longest), _scaled(config, longest))
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise ModelError(f"{file} is no configuration of a model ({error}); copy it there again") from error
 
 
 def _file(backbone: Backbone) -> Path | None:

@@ -198,6 +198,14 @@ def test_pickled_weights_act_alike_and_run_nothing(tiny, tmp_path):
         load_for_acting(tiny, str(tmp_path))
 
 
+@pytest.mark.parametrize("said", ["{", "[1]", '{"max_position_embeddings": "many"}', '{"rope_scaling": [1]}', "\ud800"])
+def test_a_configuration_that_is_none_is_one_sentence(tmp_path, said):
+    said = said if "rope" not in said else said[:-1] + ', "n_positions": 8}'
+    (tmp_path / "config.json").write_bytes(said.encode("utf-8", "surrogatepass"))
+    with pytest.raises(ModelError, match=r"config.json is no configuration of a model \(.*\); copy it there again"):
+        Backbone("x", "x/y", path=str(tmp_path)).positions()
+
+
 def test_template_arguments_of_a_configuration_are_plain_data(tiny):
     given = OmegaConf.create({"date": "2026-01-31", "documents_of": {"a": [1, {"b": None}]}})
     backbone = dataclasses.replace(tiny, template_args=given)
