@@ -98,8 +98,8 @@ def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         ("experiment=misspelt", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
                                 "did you mean optim.steps?"),
         ("-m experiment=fits,grid", "experiment=fits,grid would lose a grid; run one experiment at a time"),
-        ("experiment=fits experiment=grid", "experiment=fits experiment=grid would lose a grid; run one experiment at a "
-         "time"),
+        ("experiment=fits experiment=grid", "experiment=fits experiment=grid would lose a grid; run one experiment at "
+                                            "a time"),
         ("-m optim.lrr=1,2", "optim.lrr is no option; did you mean optim.lr?"),
         ("-m experiment=misspelt seed=1,2", "conf/experiment/misspelt.yaml sets optim.step, which is no option; "
                                             "did you mean optim.steps?"),
