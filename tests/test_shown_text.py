@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -63,3 +64,10 @@ def test_a_run_folder_shows_no_file_of_somebody_else_s(tmp_path: Path, name: str
     cell = Cell({}, tmp_path)
     with pytest.raises(DataError, match=f"{name} is a link, which is not followed; put the file in its place"):
         list(cell.trajectories()) if name.startswith("p") else cell.metrics
+
+
+def test_every_promise_of_security_md_has_its_test() -> None:
+    named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", (ROOT / "SECURITY.md").read_text(encoding="utf-8"))
+    assert len(named) >= 12
+    for file, test in named:
+        assert f"def {test}" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"

@@ -14,7 +14,7 @@ from typing import Annotated, Any
 from fireact.ranges import Incidental
 
 # Importing these takes seconds, and they check what they are given; our own classes come without.
-_HEAVY = ("lightning.", "torch.", "transformers.", "fireact.training.csv_logger.")
+HEAVY = ("lightning.", "torch.", "transformers.", "fireact.training.csv_logger.")
 _NAMED = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 
 
@@ -52,7 +52,7 @@ def declared(target: str, at_any_cost: bool = False) -> Declared:
 
     Arguments that it hands on (``**options``) are those of its base class, or of the class that a function returns.
     """
-    if target.startswith(_HEAVY) and not at_any_cost:
+    if target.startswith(HEAVY) and not at_any_cost:
         return UNKNOWN
     try:
         return declared_by(pkgutil.resolve_name(target))

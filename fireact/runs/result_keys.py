@@ -13,10 +13,11 @@ from contextlib import suppress
 from typing import Any
 
 from fireact import moved
-from fireact.cli.declared import UNKNOWN, Declared, declared, declared_by
+from fireact.cli.declared import HEAVY, UNKNOWN, Declared, declared, declared_by
 from fireact.cli.schema import Generate, Train
 from fireact.runs import editions
 
+_KNOWN = ("fireact.", *HEAVY)  # whose classes may be named by any run folder
 DEFAULTS = "defaults"
 """The key of a run folder's ``config.yaml`` that holds what was then the default of each key that is left out."""
 
@@ -40,8 +41,14 @@ def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
     """(key, saved value, value now) of each result key that differs; keys that both have come first.
 
     ``saved`` was written with its ``defaults`` of then, or, by an older version, without. What it left to a default and
-    neither ``config`` nor any class says today is no difference.
+    neither ``config`` nor any class says today is no difference. It may be a stranger's: no module is imported because
+    it names one.
     """
+    ours_now = _targets(config)
+    for key, target in _targets(saved).items():
+        if not target.startswith(_KNOWN) and target not in ours_now.values():
+            yield key, target, ours_now.get(key, "absent")
+            return
     said, left_out = _leaves({key: value for key, value in saved.items() if key != DEFAULTS})
     then = {**left_out, **(saved.get(DEFAULTS) or {}), **said}
     said_now, left_out_now = _leaves(config)
@@ -50,6 +57,15 @@ def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
         theirs, ours = then.get(key, "absent"), now.get(key, "absent")
         if theirs != ours and (key in now or key in said):
             yield key, theirs, ours
+
+
+def _targets(value: Any, key: str = "") -> dict[str, str]:
+    """Every ``_target_`` in a configuration, by its dotted key."""
+    items = value.items() if isinstance(value, Mapping) else enumerate(value) if isinstance(value, list) else ()
+    found: dict[str, str] = {}
+    for name, below in items:
+        found |= {f"{key}_target_": str(below)} if name == "_target_" else _targets(below, f"{key}{name}.")
+    return found
 
 
 def _leaves(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:

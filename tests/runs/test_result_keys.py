@@ -15,7 +15,7 @@ from fireact.cli import declared
 from fireact.errors import StorageError
 from fireact.ranges import Count, NoEffect
 from fireact.runs import run_folders
-from fireact.runs.result_keys import config_hash, result_keys
+from fireact.runs.result_keys import config_hash, differences, result_keys
 from fireact.runs.run_folders import State
 from fireact.trajectories.storage.writing import write_json
 from tests.conftest import ROOT
@@ -147,3 +147,14 @@ def test_result_keys_are_found_without_torch() -> None:
         "print({'torch', 'lightning', 'transformers'} & {*sys.modules})"
     )
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True) == "set()\n"
+
+
+def test_a_stranger_s_run_folder_has_no_module_imported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "hostile.py").write_text("import pathlib\npathlib.Path(__file__).with_name('sprung').touch()\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    saved = {"seed": 0, "data": [{"_target_": "hostile.Mix"}]}
+    assert list(differences(saved, {"seed": 0, "data": [{"_target_": "users.Mix"}]})) == [
+        ("data.0._target_", "hostile.Mix", "users.Mix")
+    ]
+    assert list(differences(saved, {"seed": 0})) == [("data.0._target_", "hostile.Mix", "absent")]
+    assert not (tmp_path / "sprung").exists()
