@@ -24,7 +24,7 @@ from fireact.errors import StorageError
 from fireact.runs.result_keys import DEFAULTS, config_hash, defaults, differences, result_keys
 from fireact.trajectories.storage import folders
 from fireact.trajectories.storage.folders import FAILED, RUN
-from fireact.trajectories.storage.writing import repair_lines, replace, write_json, writing
+from fireact.trajectories.storage.writing import remove_unfinished, repair_lines, replace, write_json, writing
 
 CONFIG, METRICS = "config.yaml", "metrics.json"
 APPENDED = ("predictions.jsonl",)  # what a kill may leave with half a line at its end
@@ -149,6 +149,8 @@ def _make_way(folder: Path) -> bool:
 def locked(folder: str | Path) -> Iterator[None]:
     """Hold the folder for this process: another one that wants it (a cell of a parallel sweep) waits its turn.
 
+    What a process that was killed there left unfinished is removed.
+
     Raises:
         StorageError: the folder cannot be written, or is somebody else's.
     """
@@ -162,6 +164,8 @@ def locked(folder: str | Path) -> Iterator[None]:
             print(f"waiting for another process that works in {folder}", flush=True)
             held = lock.acquire()
     with held:
+        with writing(path):
+            remove_unfinished(Path(folder), RUN.written)
         yield
 
 

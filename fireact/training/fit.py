@@ -147,8 +147,7 @@ def fit(
 def _train(run: lightning.Trainer, tuner: Tuner, data: TrajectoryModule, saver: Checkpointer) -> None:
     data.trainer = run
     if run.is_global_zero:
-        for name in (LAST, BEST):
-            remove_unfinished(saver.folder / name)
+        remove_unfinished(saver.folder)
     start = saver.found()
     write_safely(run, whole=start == saver.folder / LAST)
     train = StepLoader(data.train_dataloader, data.steps_per_epoch)

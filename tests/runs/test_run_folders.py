@@ -158,3 +158,13 @@ def test_a_folder_with_a_broken_config_is_refused(tmp_path: Path, text: str) -> 
 def test_a_lone_surrogate_is_written_as_its_escape(tmp_path):
     append_line(tmp_path / "lines.jsonl", {"said": "\ud800"})
     assert (tmp_path / "lines.jsonl").read_bytes() == b'{"said": "\\ud800"}\n'
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    folders.claim(tmp_path)
+    left = [".trajectories.jsonl.17.tmp", ".metrics.json.99.tmp", ".config.yaml.1.tmp"]
+    others = [".notes.txt.17.tmp", "metrics.json.tmp", ".predictions.jsonl.mine.tmp"]
+    for name in [*left, *others]:
+        (tmp_path / name).write_text("half")
+    with run_folders.locked(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {*others, ".lock", ".fireact-run.json"}

@@ -6,6 +6,7 @@ import errno
 import json
 import mmap
 import os
+import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import IO, Any, TextIO
 from fireact.errors import StorageError
 
 _LONE_SURROGATES = "backslashreplace"  # JSON can hold them and UTF-8 cannot: they become their JSON escapes
+_TEMPORARY = re.compile(r"\.(.+)\.\d+\.tmp")
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -74,7 +76,7 @@ def replacing(path: Path, mode: str = "x", keep: Path | None = None) -> Iterator
     caller's.
     """
     # The process id keeps two ranks of one run out of each other's temporary file.
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")  # _TEMPORARY reads it
     temporary.unlink(missing_ok=True)
     encoding, errors = (None, None) if "b" in mode else ("utf-8", _LONE_SURROGATES)
     try:
@@ -91,10 +93,14 @@ def replacing(path: Path, mode: str = "x", keep: Path | None = None) -> Iterator
     _sync(path.parent)
 
 
-def remove_unfinished(path: Path) -> None:
-    """Remove what a process that was killed while it wrote ``path`` has left beside it."""
-    for left in path.parent.glob(f".{path.name}.*.tmp"):
-        left.unlink(missing_ok=True)
+def remove_unfinished(folder: Path, written: re.Pattern[str] = re.compile(".+")) -> None:
+    """Remove what processes that were killed while they wrote files of these names have left beside them.
+
+    Nobody else may be writing there.
+    """
+    for left in folder.glob(".*.tmp"):
+        if (name := _TEMPORARY.fullmatch(left.name)) and written.fullmatch(name[1]):
+            left.unlink(missing_ok=True)
 
 
 def _sync(folder: Path) -> None:
