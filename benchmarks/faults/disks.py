@@ -89,9 +89,10 @@ def broken(runs: Runs, disk: Disk, fault: Fault, places: int, whole: dict[str, o
             print(f"  {fault.name} at {at} of {total}: exit code {code}\n{said[-2500:]}")
         process = runs.start()
         said = process.communicate(timeout=600)[1].decode("utf-8", "replace")
-        if process.returncode or (lost := differing(whole, runs)):
+        lost = differing(whole, runs)
+        if process.returncode or lost:
             counts["not made good by the next run"] += 1
-            print(f"  {fault.name} at {at} of {total}, next run: exit code {process.returncode}, {lost}\n{said[-1500:]}")
+            print(f"  {fault.name} at {at} of {total}, next run: {process.returncode}, {lost}\n{said[-1500:]}")
     return counts
 
 
@@ -119,7 +120,8 @@ def main() -> int:
                     counts = broken(runs, disk, fault, asked.places, whole)
                     bad += counts["without a sentence"] + counts["not made good by the next run"]
                     bad += counts["went on, and lost something"]
-                    print(f"{script}, {fault.name}: {', '.join(f'{n} {name}' for name, n in counts.items())}", flush=True)
+                    listed = ", ".join(f"{n} {name}" for name, n in counts.items())
+                    print(f"{script}, {fault.name}: {listed}", flush=True)
     return int(bad > 0)
 
 

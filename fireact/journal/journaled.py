@@ -29,7 +29,11 @@ class JournaledModel:
         """See ``LanguageModel``; besides, what ``Journal.answer`` raises."""
         turns = [[turn.text, turn.observation] for turn in dialogue.turns]
         # Journals of before call the prefill so; a call keeps its key.
-        request = {"question": dialogue.question, "turns": turns, "opening": dialogue.prefill}
+        request: dict[str, Any] = {"question": dialogue.question, "turns": turns, "opening": dialogue.prefill}
+        if dialogue.system:
+            request["system"] = dialogue.system
+        if dialogue.tools:
+            request["tools"] = [dataclasses.astuple(tool) for tool in dialogue.tools]
         asked = Asked(request, json_text([turn.ids for turn in dialogue.turns]))
         source = Source("lm", self._settings, dialogue.few_shot)
 

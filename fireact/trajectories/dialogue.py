@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from fireact.errors import ParseError
 from fireact.trajectories.records import Step, Trajectory
+from fireact.trajectories.tool_schema import ToolSchema
 
 _ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
 _COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
@@ -21,22 +22,29 @@ NO_ACTION = "That turn held no action."  # how the loop answers one, before it s
 class Turn:
     """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local.
 
-    ``text`` may begin with what the model reasoned, in a think block; see ``split_reasoning``.
+    ``text`` may begin with what the model reasoned, in a think block; see ``split_reasoning``. A turn that is not
+    ``learnt`` is context in training.
     """
 
     text: str
     observation: str | None
     ids: tuple[int, ...] | None = None
+    learnt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Dialogue:
-    """Everything said so far. ``few_shot`` is empty for a tuned model; ``prefill`` is forced on the next turn."""
+    """Everything said so far. ``few_shot`` is empty for a tuned model; ``prefill`` is forced on the next turn.
+
+    ``system`` is what a chat's system message says, ``tools`` what the model is told of its tools.
+    """
 
     question: str
     few_shot: str = ""
     turns: tuple[Turn, ...] = ()
     prefill: str = ""
+    system: str = ""
+    tools: tuple[ToolSchema, ...] = ()
 
 
 def parse_step(text: str) -> Step:
@@ -100,5 +108,6 @@ def step_text(step: Step) -> str:
 
 def dialogue_of(trajectory: Trajectory) -> Dialogue:
     """The dialogue a tuned model would have had: no few-shot prompt, every step a turn."""
-    turns = tuple(Turn(step_text(step), step.observation) for step in trajectory.steps)
-    return Dialogue(trajectory.question.prompt(), turns=turns)
+    turns = tuple(Turn(step_text(step), step.observation, learnt=step.learnt) for step in trajectory.steps)
+    question = trajectory.question
+    return Dialogue(question.prompt(), turns=turns, system=question.system, tools=trajectory.tools)

@@ -14,6 +14,7 @@ from string import ascii_uppercase
 from typing import Any
 
 from fireact.errors import DataError, quoted
+from fireact.trajectories.tool_schema import ToolSchema
 
 SEARCH, FINISH = "search", "finish"
 EM, ACCURACY = "EM", "accuracy"  # what tasks call their own scores
@@ -44,6 +45,7 @@ class Question:
 
     ``choices`` holds the options of a multiple-choice question (then ``answer`` is a letter). ``kind`` names the
     question's family within its task; ``evidence`` the titles of the documents that lead to the answer, in order.
+    ``system`` is what a chat's system message says before the question.
     """
 
     id: str
@@ -54,6 +56,7 @@ class Question:
     choices: tuple[str, ...] = ()
     kind: str = ""
     evidence: tuple[str, ...] = ()
+    system: str = ""
 
     def prompt(self) -> str:
         """The text a model is asked: the question and, if there are any, its lettered choices."""
@@ -66,13 +69,16 @@ class Step:
     """One turn of the model and the environment's answer.
 
     A turn without a well-formed action has ``action == ""`` and keeps its whole text in ``thought``.
-    ``observation`` is None while nothing has answered (normally after ``finish``).
+    ``observation`` is None while nothing has answered (normally after ``finish``). A step that ``continues`` is a
+    further call of the same turn as the step before it. One that is not ``learnt`` is context in training.
     """
 
     thought: str
     action: str
     argument: str
     observation: str | None = None
+    continues: bool = False
+    learnt: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +114,7 @@ class Trajectory:
     score: Score
     usage: Usage = Usage()
     provenance: Mapping[str, str] = field(default_factory=dict)
+    tools: tuple[ToolSchema, ...] = ()  # that the model was told of; the paper's search is not described
 
     @property
     def rounds(self) -> int:
@@ -115,8 +122,17 @@ class Trajectory:
         return sum(1 for step in self.steps if step.action)
 
     def to_json(self) -> dict[str, Any]:
-        """A dictionary that ``json.dumps`` takes and ``from_json`` reads back equal."""
-        return dataclasses.asdict(self)
+        """A dictionary that ``json.dumps`` takes and ``from_json`` reads back equal.
+
+        What the first edition did not know is left out where it says nothing, so its files stay as they are.
+        """
+        row = dataclasses.asdict(self)
+        _leave_out(row["question"], {"system": ""})
+        for step in row["steps"]:
+            _leave_out(step, {"continues": False, "learnt": True})
+        row["tools"] = [tool.to_json() for tool in self.tools]
+        _leave_out(row, {"tools": []})
+        return row
 
     @classmethod
     def from_json(cls, row: Any) -> Trajectory:
@@ -134,7 +150,14 @@ class Trajectory:
             "ending": _ending(fields["ending"]),
             "score": Score(**_fields(Score, fields["score"], "score")),
             "usage": Usage(**_fields(Usage, fields.get("usage", {}), "usage")),
+            "tools": tuple(ToolSchema.from_json(t, f"tool {n}") for n, t in enumerate(fields.get("tools", ()), start=1)),
         })
+
+
+def _leave_out(row: dict[str, Any], defaults: Mapping[str, Any]) -> None:
+    for key, default in defaults.items():
+        if row[key] == default:
+            del row[key]
 
 
 def checked(name: str, value: Any, kind: str) -> None:
@@ -202,7 +225,8 @@ def _kind_of(value: Any) -> str:
 
 
 _LARGEST = 2**63
-_WORDS = {"tuple[str, ...]": "a list", "tuple[Step, ...]": "a list", "Mapping[str, str]": "an object of texts"}
+_LISTS = ("tuple[str, ...]", "tuple[Step, ...]", "tuple[ToolSchema, ...]")
+_WORDS = {**dict.fromkeys(_LISTS, "a list"), "Mapping[str, str]": "an object of texts"}
 # Annotations are strings here (PEP 563), so they can be looked up as written.
 _KINDS: dict[Any, tuple[type, ...]] = {
     "str": (str,),
@@ -210,7 +234,6 @@ _KINDS: dict[Any, tuple[type, ...]] = {
     "bool": (bool,),
     "int": (int,),
     "float": (int, float),
-    "tuple[str, ...]": (list, tuple),
-    "tuple[Step, ...]": (list, tuple),
+    **dict.fromkeys(_LISTS, (list, tuple)),
     "Mapping[str, str]": (Mapping,),
 }
