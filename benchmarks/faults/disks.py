@@ -1,6 +1,6 @@
 """Runs whose disk fails at each place where they write, and what the same command comes to afterwards.
 
-    python benchmarks/faults/disks.py [PLACES] [SCRIPT …] [--fault NAME]     12 places of each kind of failure by default
+    python benchmarks/faults/disks.py [PLACES] [SCRIPT …] [--fault NAME]     12 places of each fault by default
 
 A run's writing calls below its folders are counted; then it is run again and again, each time with another of them
 failing. It must end with a sentence, or as if nothing had failed where nothing was lost; started once more on a sound
@@ -26,7 +26,7 @@ from benchmarks.faults.tiny import Runs, prepared  # noqa: E402
 
 @dataclass(frozen=True)
 class Fault:
-    """How a disk fails: the kinds of calls that do, with which errno, from then on or once, done all the same or not."""
+    """How a disk fails: which calls, with which errno, once or from then on, and whether they are done all the same."""
 
     name: str
     number: int

@@ -150,7 +150,7 @@ class Trajectory:
             "ending": _ending(fields["ending"]),
             "score": Score(**_fields(Score, fields["score"], "score")),
             "usage": Usage(**_fields(Usage, fields.get("usage", {}), "usage")),
-            "tools": tuple(ToolSchema.from_json(t, f"tool {n}") for n, t in enumerate(fields.get("tools", ()), start=1)),
+            "tools": tuple(ToolSchema.from_json(t, f"tool {n}") for n, t in enumerate(fields.get("tools", ()), 1)),
         })
 
 
