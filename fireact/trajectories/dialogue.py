@@ -14,7 +14,10 @@ _ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
 _COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
 STOP = "\nObservation:"
 THINK = ("<think>", "</think>")  # what stands around reasoning in a turn, however the model itself marks it
-_REASONING = re.compile(r"\s*<think>(.*?)</think>\s*", re.DOTALL)
+_BLOCK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
+_REASONING = re.compile(rf"\s*{_BLOCK.pattern}\s*", re.DOTALL)
+# A model that has learnt to begin with its label may reason behind it.
+_LEADING_BLOCKS = re.compile(r"(?:\s*(?:Thought:\s*)?<think>.*?</think>\s*)*", re.DOTALL)
 NO_ACTION = "That turn held no action."  # how the loop answers one, before it says what to write
 
 
@@ -53,12 +56,25 @@ def parse_step(text: str) -> Step:
     Raises:
         ParseError: there is no line ``Action: name[argument]``.
     """
-    reasoning, spoken = split_reasoning(text)
-    match = None if spoken.lstrip().startswith(THINK[0]) else _ACTION_LINE.search(spoken)
+    start = _start(text)
+    spoken = text[start:]
+    match = None if start is None else _ACTION_LINE.search(spoken)
     if match is None:
         raise ParseError("no line of the form Action: name[argument]")
-    thought = spoken[: match.start()].strip().removeprefix("Thought:").strip()
-    return Step((reasoning_block(reasoning) + thought).strip(), match.group(1), match.group(2))
+    reasoning = "\n\n".join(filter(None, map(str.strip, _BLOCK.findall(text[:start]))))
+    thought = reasoning_block(reasoning) + _unlabelled(spoken[: match.start()])
+    return Step(thought.strip(), match.group(1), match.group(2))
+
+
+def _start(text: str) -> int | None:
+    """Where a turn begins to speak, behind the think blocks at its head; None where one of them is not closed."""
+    blocks = _LEADING_BLOCKS.match(text)
+    start = blocks.end() if blocks else 0
+    return None if _unlabelled(text[start:]).startswith(THINK[0]) else start
+
+
+def _unlabelled(thought: str) -> str:
+    return thought.strip().removeprefix("Thought:").strip()
 
 
 def split_reasoning(text: str) -> tuple[str, str]:
@@ -82,8 +98,9 @@ def reasoning_block(reasoning: str) -> str:
 
 def cut_after_action(text: str) -> str | None:
     """``text`` up to the end of its first finished action line, newline excluded; None if there is none yet."""
-    match = _COMPLETE_ACTION_LINE.search(text)
-    return None if match is None else text[: match.end() - 1].rstrip()
+    start = _start(text)
+    match = None if start is None else _COMPLETE_ACTION_LINE.search(text[start:])
+    return None if start is None or match is None else text[: start + match.end() - 1].rstrip()
 
 
 def turn_is_over(text: str, stops: Sequence[str] = (STOP,)) -> bool:

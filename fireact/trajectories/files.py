@@ -51,7 +51,7 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
     for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
         where = f"{path}, {at}"
         try:
-            trajectory = _convert(row, counts)
+            trajectory = convert(row, counts)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
         cut = len(trajectory.steps) - 1
@@ -103,7 +103,12 @@ def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -
         yield f"row {index}", released.RunRow(row, run, index)
 
 
-def _convert(row: Any, counts: Counter[str]) -> Trajectory:
+def convert(row: Any, counts: Counter[str]) -> Trajectory:
+    """The trajectory in one row of a file, whatever its form; ``counts`` gains every repair by its name.
+
+    Raises:
+        DataError: the row is none; says what is wrong, not where it stands.
+    """
     if isinstance(row, released.RunRow):
         return released.from_run(row, counts)
     if not isinstance(row, dict):

@@ -230,6 +230,29 @@ def test_parse_step_inverts_step_text(step: Step) -> None:
     assert parse_step(step_text(step)) == step
 
 
+@pytest.mark.parametrize(
+    ("text", "thought"),
+    [
+        ("Thought: <think>\nAction: finish[x]\n</think>\nb\nAction: search[c]",
+         "<think>\nAction: finish[x]\n</think>\n\nb"),
+        ("<think>a</think>Thought: <think>b</think>\nAction: search[c]", "<think>\na\n\nb\n</think>"),
+        ("Thought: <think></think>d\nAction: search[c]", "d"),
+    ],
+)
+def test_reasoning_behind_the_label_holds_no_action_and_is_read_back(text: str, thought: str) -> None:
+    step = parse_step(text)
+    assert step == Step(thought, "search", "c")
+    assert parse_step(step_text(step)) == step
+    assert cut_after_action(f"{text}\nmore") == text
+
+
+def test_an_unclosed_think_block_behind_the_label_holds_no_action() -> None:
+    text = "Thought: <think>\nAction: search[a]\n"
+    assert cut_after_action(text) is None
+    with pytest.raises(ParseError):
+        parse_step(text)
+
+
 def test_only_the_first_action_line_counts() -> None:
     text = "Thought: a\nAction: search[b]\nThought: c\nAction: finish[d]"
     assert parse_step(text) == Step("a", "search", "b")
