@@ -36,3 +36,9 @@ def test_every_pin_is_held_by_a_hash(name: str) -> None:
     for line in pinned:
         pin = r"[\w.-]+==\S+( +--hash=sha256:[0-9a-f]{64})+"
         assert re.fullmatch(pin, line), line[:80]
+
+
+def test_every_pin_stands_in_the_table_of_licences() -> None:
+    rows = (ROOT / "docs" / "supply.md").read_text(encoding="utf-8").splitlines()
+    listed = {(canonicalize_name(cells[1]), cells[2]) for row in rows if len(cells := re.split(r" ?\| ?", row)) == 5}
+    assert {*PINS.items()} <= listed

@@ -171,6 +171,9 @@ def _require_whole(adapter: Path) -> None:
         if weights.is_file() or not weights.with_suffix(".bin").is_file():
             with safe_open(weights, framework="pt"):
                 pass
+        else:
+            log.warning(f"the weights in {adapter} are pickled; to write them as safetensors beside that, run: "
+                        f"python -m fireact.models.pickled {adapter}")
     except (OSError, ValueError, SafetensorError) as error:
         why = f"is damaged or not whole ({error})"
         raise ModelError(f"the adapter in {adapter} {why}; copy or tune it again") from error
@@ -185,7 +188,7 @@ def _adapted(base: PreTrainedModel, backbone: Backbone, adapter: str) -> PeftMod
             loaded = tuned.load_adapter(adapter, "default")  # once more, since this says which weights found no place
     except UnpicklingError as error:  # PEFT reads a .bin with weights_only=True, which nothing but tensors passes
         raise ModelError(f"the adapter in {adapter} is damaged, or its adapter_model.bin holds more than weights, and "
-                         "code is not run; save it as adapter_model.safetensors") from error
+                         "code is not run; ask for it as adapter_model.safetensors") from error
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise ModelError(f"the adapter in {adapter} does not fit the weights of backbone {backbone.name}; "
                          "evaluate it with the backbone that it was trained on") from error

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from annotated_types import Interval
 
+from fireact.commands import end_with
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import WHOLE, text_format
 from fireact.formats.base import TextFormat, Thinking
@@ -176,4 +177,4 @@ class Adapter:
 
 
 if __name__ == "__main__":  # python -m fireact.models.backbone prepares the embedded one (SmolLM2-135M-Instruct) once
-    print(Backbone("smollm2_135m", None, embedded=True).folder())
+    end_with(lambda: print(Backbone("smollm2_135m", None, embedded=True).folder()))

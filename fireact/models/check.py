@@ -18,6 +18,7 @@ import torch
 from transformers import GenerationConfig, PretrainedConfig
 
 from fireact import cli
+from fireact.commands import end_with
 from fireact.errors import ConfigError, FireActError, ModelError
 from fireact.models import probe
 from fireact.models.adapters import merges
@@ -143,4 +144,4 @@ def main(arguments: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    end_with(lambda: main(sys.argv[1:]))

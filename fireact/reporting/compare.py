@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from fireact.commands import end_with
 from fireact.errors import ConfigError, FireActError, StorageError
 from fireact.reporting.grid import METRICS, read_json
 from fireact.reporting.markdown import aligned
@@ -86,4 +87,4 @@ def _is_table(text: str) -> bool:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -8,6 +8,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from fireact.commands import end_with
 from fireact.errors import DataError, FireActError
 from fireact.reporting.figures import draw
 from fireact.reporting.grid import Grid, read_grid
@@ -64,4 +65,4 @@ def write_report(grid: Grid, folder: Path) -> list[Path]:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    end_with(main)

@@ -17,6 +17,7 @@ from typing import Any
 from rich.console import Console
 from rich.text import Text
 
+from fireact.commands import end_with
 from fireact.errors import ConfigError, DataError, FireActError
 from fireact.formats import text_format
 from fireact.formats.base import Segment
@@ -121,4 +122,4 @@ class _NoTokenizer:
 
 
 if __name__ == "__main__":
-    main()
+    end_with(main)

@@ -190,7 +190,7 @@ def test_pickled_weights_act_alike_and_run_nothing(tiny, tmp_path):
     torch.save(weights, pickled)
     torch.testing.assert_close(logits(load_for_acting(tiny, str(tmp_path))), expected, rtol=0, atol=0)
     torch.save({**weights, "more": _Trap(tmp_path / "sprung")}, pickled)
-    with pytest.raises(ModelError, match="holds more than weights, and code is not run; save it as"):
+    with pytest.raises(ModelError, match="holds more than weights, and code is not run; ask for it as"):
         load_for_acting(tiny, str(tmp_path))
     assert not (tmp_path / "sprung").exists()
     pickled.write_bytes(pickled.read_bytes()[:100])

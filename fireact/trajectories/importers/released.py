@@ -174,7 +174,8 @@ def _question(text: str, task: str, answer: str) -> Question:
     lines = text.strip().removeprefix(_MMLU).split("\n")
     first = next((at for at in range(len(lines)) if _choice_count(lines[at:]) == len(lines) - at), len(lines))
     choices = tuple(match[1].strip() for line in lines[first:] if (match := _CHOICE.match(line.strip())))
-    digest = hashlib.sha256(" ".join(text.split()).encode()).hexdigest()[:12]
+    words = " ".join(text.split()).encode("utf-8", "surrogatepass")  # a file may be read as it is said
+    digest = hashlib.sha256(words).hexdigest()[:12]
     return Question(f"{task}-{digest}", "\n".join(lines[:first]).strip(), answer, task, "train", choices)
 
 
