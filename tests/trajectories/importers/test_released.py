@@ -236,8 +236,8 @@ def test_half_a_character_in_a_question_is_read_as_it_is_said(tmp_path: Path) ->
     said = ["Who \ud83d?", "Action: finish[B]", "Observation: Episode finished, reward = True"]
     messages = [{"role": role, "content": text} for role, text in zip(("user", "assistant", "user"), said, strict=True)]
     (tmp_path / "a.jsonl").write_text(json.dumps({"messages": messages}))
-    (trajectory,) = files.read(tmp_path / "a.jsonl", Counter(), as_said=True)
+    (trajectory,) = read(tmp_path / "a.jsonl", Counter(), as_said=True)
     assert trajectory.question.text == said[0]
     counts = Counter[str]()
-    (replaced,) = files.read(tmp_path / "a.jsonl", counts)
+    (replaced,) = read(tmp_path / "a.jsonl", counts)
     assert (replaced.question.text, counts["replaced_surrogates"]) == ("Who \ufffd?", 1)
