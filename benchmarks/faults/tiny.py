@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / ".cache" / "backbones" / "smollm2_135m"
-TIMES = {"seconds", "finished_at", "tokens_per_s", "peak_memory_bytes", "cost_usd"}
+TIMES = {"files_sha256", "seconds", "finished_at", "tokens_per_s", "peak_memory_bytes", "cost_usd"}
 
 
 def tiny_model(folder: Path) -> None:

@@ -12,7 +12,8 @@ from fireact.runs.run_folders import METRICS, Run
 from fireact.trajectories.storage.digests import digest
 
 SHA256 = "files_sha256"  # among the figures
-_PATTERNS = ("predictions.jsonl", "trajectories.*json*")
+PREDICTIONS = "predictions.jsonl"
+_PATTERNS = (PREDICTIONS, "trajectories.*json*")
 
 
 def figures(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
@@ -22,10 +23,11 @@ def figures(folder: Path, metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def whole(run: Run, journal: Path | None) -> Run:
-    """A finished run; or the same to be gone on with, where a file of it is damaged that ``journal`` can write again.
+    """A finished run; or the same to be gone on with, where a file of it is damaged that can be made again: from
+    ``journal``, or from the predictions.
 
     Raises:
-        StorageError: a file is damaged, and there is no journal.
+        StorageError: the predictions are damaged, and there is no journal.
     """
     recorded = run.metrics.get(SHA256)
     if not isinstance(recorded, dict):  # of before
@@ -34,10 +36,10 @@ def whole(run: Run, journal: Path | None) -> Run:
     if not damaged:
         return run
     what = f"{run.folder / damaged[0]} is gone or damaged"
-    if journal is None or not journal.is_file():
+    if PREDICTIONS in damaged and (journal is None or not journal.is_file()):
         raise StorageError(f"{what}, and there is no journal to write it again from; to ask again, remove "
                            f"{run.folder / METRICS} and run the same command")
-    print(f"{what}; it is written again from {journal}", flush=True)
+    print(f"{what}; it is written again", flush=True)
     for name in damaged:
         (run.folder / name).unlink(missing_ok=True)
     return run.reopen()
