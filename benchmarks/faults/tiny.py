@@ -40,7 +40,8 @@ def commands(place: Path) -> dict[str, list[str]]:
     return {
         "generate": ["generate.py", "task.split=train", "task.limit=400", "run_dir=RUNS/run"],
         "train": ["train.py", *tuning, "optim.epochs=3", "val_fraction=0.2", "run_dir=RUNS/run"],
-        "evaluate": ["evaluate.py", *backbone, "task.limit=40", "lm.max_new_tokens=32", "method=fireact", "run_dir=RUNS/run"],
+        "evaluate": ["evaluate.py", *backbone, "task.limit=40", "lm.max_new_tokens=32", "method=fireact",
+                     "run_dir=RUNS/run"],
         "sweep": ["train.py", *tuning, "optim.epochs=1", "seed=0,1", "-m", *acting],
     }
 
