@@ -29,11 +29,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text."""
+    """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text.
+
+    ``barred`` (T,) says of which tokens nothing is learnt even where every token is: those of turns that are not
+    ``learnt``. It is empty for none.
+    """
 
     ids: tuple[int, ...]
     targets: tuple[bool, ...]
     segments: tuple[Segment, ...]
+    barred: tuple[bool, ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -70,7 +75,7 @@ class TextFormat(Protocol):
         ...
 
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
-        """The examples that teach every turn of ``dialogue``, in order; at least one.
+        """The examples that teach every turn of ``dialogue`` that is ``learnt``, in order; none only if no turn is.
 
         Args:
             finished: whether the model must also learn that nothing follows.
@@ -104,6 +109,11 @@ def control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Every text that the tokenizer would take for a control token, longest first; some have no named role."""
     unnamed = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     return tuple(sorted(unnamed | set(tokenizer.all_special_tokens), key=lambda token: (-len(token), token)))
+
+
+def asked_text(dialogue: Dialogue) -> str:
+    """The question, after the system text where a layout has no other place for it."""
+    return "\n\n".join(filter(None, [dialogue.system.strip(), dialogue.question]))
 
 
 def one_line(text: str) -> str:

@@ -72,6 +72,10 @@ def _official(
         added = len(tokenizer("", add_special_tokens=True).input_ids) - len(form.prefix)  # at the end, as T5 does
         return ids[: len(ids) - added]
     messages: list[dict[str, Any]] = [{"role": "user", "content": dialogue.question}]
+    if dialogue.system:
+        messages = [{"role": "system", "content": dialogue.system}, *messages]
+        if not form.has_system:
+            messages = [{"role": "user", "content": f"{dialogue.system}\n\n{dialogue.question}"}]
     for turn in dialogue.turns:
         reasoning, spoken = split_reasoning(turn.text)
         said = {"role": "assistant", "content": spoken}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fireact.errors import ConfigError
 from fireact.formats.base import Thinking, inert, one_line
 from fireact.formats.plain import HEADS, plain_text
@@ -30,13 +32,14 @@ def served_text(dialogue: Dialogue, name: str, thinking: Thinking = "none") -> s
 def served_messages(dialogue: Dialogue, thinking: Thinking = "none") -> list[dict[str, str]]:
     """The dialogue as chat messages for a model behind an API.
 
-    Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
+    A system text is a message of its own. Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
     alternate as in the paper's released chat data, and a prefill begins the assistant's message. What a turn reasoned
     stands apart from its content, as servers of thinking models take it.
     """
+    system = [_message("system", dialogue.system.strip())] if dialogue.system.strip() else []
     if dialogue.few_shot:
-        return [_message("user", served_text(dialogue, "react", thinking))]
-    messages = [_message("user", dialogue.question)]
+        return [*system, _message("user", served_text(replace(dialogue, system=""), "react", thinking))]
+    messages = [*system, _message("user", dialogue.question)]
     for turn in dialogue.turns:
         reasoning, spoken = split_reasoning(turn.text)
         message = _message("assistant", spoken)

@@ -47,7 +47,7 @@ class RowMaker:
     """How trajectories become rows: one each, or, where ``text_format`` changes what was said before, one a turn.
 
     ``loss_on`` is ``targets`` (thoughts, actions and the end token) or ``all`` (every token: question, observations and
-    closing line too, as the paper's released code does).
+    closing line too, as the paper's released code does). A turn that is not ``learnt`` is context under both.
 
     ``too_long`` says what happens to a trajectory of more than ``max_length`` tokens: ``drop`` it, stop with an
     ``error``, or ``split`` it at a step. A split one keeps its question and the first steps that fit, without an end
@@ -73,7 +73,7 @@ class RowMaker:
         """The rows of the trajectories that fit, in order, and the names of those that do not.
 
         Raises:
-            DataError: a trajectory is too long under ``too_long=error``, or none fits.
+            DataError: a trajectory is too long under ``too_long=error``, has no turn to learn, or none fits.
         """
         rows, fit = [], Fit()
         for trajectory in trajectories:
@@ -81,7 +81,7 @@ class RowMaker:
             examples = self.examples(trajectory)
             lengths = self._fitting(question, [example.targets for example in examples], fit)
             for example, length in zip(examples, lengths, strict=False):
-                learnt = example.targets if self.loss_on == "targets" else [True] * length
+                learnt = example.targets if self.loss_on == "targets" else _all_but(example.barred, len(example.ids))
                 rows.append(
                     Row(
                         question,
@@ -103,7 +103,11 @@ class RowMaker:
         nothing, and a closing line would stand between the answer and the end token, where no acting model meets it.
         """
         finished, everything = trajectory.ending == Ending.FINISH, self.loss_on == "all"
-        return _examples(self.text_format, dialogue_of(trajectory), finished, everything)
+        examples = _examples(self.text_format, dialogue_of(trajectory), finished, everything)
+        if not examples:
+            raise DataError(f"no turn of the trajectory of {trajectory.question.id} is to be learnt; leave it out, or "
+                            "mark the turns that are")
+        return examples
 
     def _unlearnt(self, trajectory: Trajectory) -> int:
         """How many turns hold reasoning that the format leaves out."""
@@ -132,6 +136,10 @@ class RowMaker:
             kept += [length] if (length := last_turn_end(rows[cut], self.max_length)) else []
         (fit.split if kept else fit.dropped).append(question)
         return kept
+
+
+def _all_but(barred: Sequence[bool], length: int) -> list[bool]:
+    return [not bar for bar in barred] or [True] * length
 
 
 @functools.lru_cache(maxsize=2048)
