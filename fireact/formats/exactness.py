@@ -10,7 +10,7 @@ from fireact.formats import text_format
 from fireact.formats.base import Example, TextFormat, Thinking, one_line
 from fireact.formats.chat import ChatFormat
 from fireact.formats.plain import PlainFormat
-from fireact.trajectories.dialogue import Dialogue, cut_turn, split_reasoning
+from fireact.trajectories.dialogue import Dialogue, split_reasoning
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +107,10 @@ def _read(form: TextFormat, tokenizer: Any, ids: Sequence[int]) -> tuple[str, bo
     """(the turn that acting makes of generated ``ids``, whether it ended as in training)."""
     said = list(ids)
     end = ""
-    while said and (token := tokenizer.convert_ids_to_tokens(said[-1])) in (form.end_token, tokenizer.eos_token):
+    while said and (token := tokenizer.convert_ids_to_tokens(said[-1])) in (*form.end_tokens, tokenizer.eos_token):
         end = token
         said.pop()
     text = tokenizer.decode(said)
     reasoning, spoken = form.heard(text)
-    turn = cut_turn(spoken, form.stop_texts).strip()
+    turn = form.cut(spoken).strip()
     return form.kept(reasoning) + turn, form.closed(turn, text, end)

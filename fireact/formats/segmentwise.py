@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact.errors import ConfigError
-from fireact.formats.base import Example, Segment, Tokenizer, asked_text, control_tokens, inert, one_line
+from fireact.formats.base import Example, ReActTurns, Segment, Tokenizer, asked_text, control_tokens, inert, one_line
 from fireact.formats.plain import HEADS
 from fireact.trajectories.dialogue import STOP, Dialogue, Turn
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentFormat:
+class SegmentFormat(ReActTurns):
     """A ``TextFormat``: ``before`` question ``to_model`` turn ``terminator`` ``to_user`` observation ``to_model`` …,
     and ``ending`` at the end. Turns of the model end in ``end_token`` where that is not empty."""
 

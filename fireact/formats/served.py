@@ -32,9 +32,9 @@ def served_text(dialogue: Dialogue, name: str, thinking: Thinking = "none") -> s
 def served_messages(dialogue: Dialogue, thinking: Thinking = "none") -> list[dict[str, str]]:
     """The dialogue as chat messages for a model behind an API.
 
-    A system text is a message of its own. Few-shot text is plain ReAct text in one message of the user's, to be gone on with; without it, user and assistant
-    alternate as in the paper's released chat data, and a prefill begins the assistant's message. What a turn reasoned
-    stands apart from its content, as servers of thinking models take it.
+    A system text is a message of its own. Few-shot text is plain ReAct text in one message of the user's, to be gone on
+    with; without it, user and assistant alternate as in the paper's released chat data, and a prefill begins the
+    assistant's message. What a turn reasoned stands apart from its content, as servers of thinking models take it.
     """
     system = [_message("system", dialogue.system.strip())] if dialogue.system.strip() else []
     if dialogue.few_shot:

@@ -27,8 +27,8 @@ class Template:
     args: Mapping[str, Any]
     parts: bool = False
 
-    def render(self, messages: Sequence[Message], prompt: bool) -> str:
-        """The official text of ``messages``; with ``prompt``, up to where the model speaks next.
+    def render(self, messages: Sequence[Message], prompt: bool, tools: Sequence[Message] = ()) -> str:
+        """The official text of ``messages`` and ``tools``; with ``prompt``, up to where the model speaks next.
 
         Raises:
             ConfigError: the template refuses them.
@@ -36,8 +36,9 @@ class Template:
         taken = [self._in_parts(message) for message in messages] if self.parts else list(messages)
         try:
             text = self.tokenizer.apply_chat_template(
-                taken, chat_template=self.source, tokenize=False, add_generation_prompt=prompt, **self.args
-            )
+                taken, chat_template=self.source, tokenize=False, add_generation_prompt=prompt,
+                **({"tools": list(tools)} if tools else {}), **self.args,
+            )  # fmt: skip
         except Exception as error:  # a template is code from elsewhere: what it raises is not to be known
             raise refused(f"refuses the dialogue ({_first_line(error)})") from error
         return str(text)

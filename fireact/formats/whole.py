@@ -7,12 +7,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fireact.formats.base import Example, Segment, Thinking, Tokenizer
+from fireact.formats.base import Example, ReActTurns, Segment, Thinking, Tokenizer
 from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block
 
 
 @dataclass(frozen=True, eq=False)
-class WholeFormat(ABC):
+class WholeFormat(ReActTurns, ABC):
     """A ``TextFormat`` by the texts of its prompts and replies; ``prefix`` are ids that every text begins with."""
 
     tokenizer: Tokenizer

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fireact.errors import ParseError
 from fireact.trajectories.records import Step, Trajectory
@@ -26,13 +26,15 @@ class Turn:
     """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local.
 
     ``text`` may begin with what the model reasoned, in a think block; see ``split_reasoning``. A turn that is not
-    ``learnt`` is context in training.
+    ``learnt`` is context in training. ``step``, where it is known, is what the turn did, without the observation; one
+    that ``continues`` is a further call of the turn before it.
     """
 
     text: str
     observation: str | None
     ids: tuple[int, ...] | None = None
     learnt: bool = True
+    step: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +127,11 @@ def step_text(step: Step) -> str:
 
 def dialogue_of(trajectory: Trajectory) -> Dialogue:
     """The dialogue a tuned model would have had: no few-shot prompt, every step a turn."""
-    turns = tuple(Turn(step_text(step), step.observation, learnt=step.learnt) for step in trajectory.steps)
+    turns = tuple(_turn(step) for step in trajectory.steps)
     question = trajectory.question
     return Dialogue(question.prompt(), turns=turns, system=question.system, tools=trajectory.tools)
+
+
+def _turn(step: Step) -> Turn:
+    done = replace(step, observation=None, learnt=True)
+    return Turn(step_text(step), step.observation, learnt=step.learnt, step=done)

@@ -1,0 +1,300 @@
+"""Native tool calls: tools, calls and results as the model's own chat template says them.
+
+Of an episode's steps, those that call are ``tool_calls`` of an assistant's message (several, where a step ``continues``
+the one before), what was observed is a message of the role ``tool``, and ``finish`` is a plain message of the
+assistant's: its argument. How calls are written and read is found by rendering some and reading them back.
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import partial
+from typing import Any
+
+from fireact.errors import ConfigError, DataError, ParseError
+from fireact.formats import calls
+from fireact.formats.base import Thinking, inert
+from fireact.formats.chat import ChatFormat, chat_format
+from fireact.formats.templates import Message, refused
+from fireact.trajectories.dialogue import Dialogue, Turn, parse_step, reasoning_block, split_reasoning
+from fireact.trajectories.records import FINISH, SEARCH, Step
+from fireact.trajectories.tool_schema import ToolSchema
+
+SEARCH_TOOL = ToolSchema(
+    SEARCH, "Looks a text up and returns what is found.",
+    '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}',
+)  # fmt: skip
+"""What a model is told where a dialogue says nothing of its tools: that it may search, as the paper's does."""
+_TAG = re.compile(r"</?[a-z]+(?:_[a-z]+)*>")  # such as <tool_response>: nothing from outside may end one
+_A, _B = (ToolSchema(name, f"about {name}", '{"type": "object", "properties": {"key": {"type": "string"}}}')
+          for name in ("first_tool", "second_tool"))  # fmt: skip
+_SHOWS_NONE = "+backbone.chat_template=hermes, which says them in a documented way, or backbone.format=chat"
+
+
+@dataclass(frozen=True, eq=False)
+class NativeFormat(ChatFormat):
+    """A chat template that says tools.
+
+    Attributes:
+        reader: the name of how its calls are read; see ``calls``.
+        read: the same.
+        call_end: the control token that ends a turn with calls.
+        has_thoughts: whether what is said beside calls is shown; else it is left out, as the template does.
+        has_several: whether a turn may hold several calls.
+        as_text: whether arguments are given to it as JSON text.
+        tags: what contents may not spell, besides control tokens.
+    """
+
+    reader: str
+    read: calls.Reader
+    call_end: str
+    has_thoughts: bool
+    has_several: bool
+    as_text: bool
+    tags: tuple[str, ...]
+
+    @property
+    def end_tokens(self) -> tuple[str, ...]:
+        """See ``TextFormat``."""
+        return tuple(dict.fromkeys(filter(None, (self.end_token, self.call_end))))
+
+    @property
+    def stop_texts(self) -> tuple[str, ...]:
+        """See ``TextFormat``."""
+        return () if self.end_token else (self.frame.terminator,)
+
+    def context(self, dialogue: Dialogue) -> str:
+        """See ``WholeFormat``."""
+        return self._render(dialogue, self.messages(dialogue), prompt=True)
+
+    def reply(self, dialogue: Dialogue) -> str:
+        """See ``WholeFormat``; what the template makes of the turn, up to the token that ends it.
+
+        Raises:
+            ConfigError: the template does not go on from the prompt of that turn.
+        """
+        begin = [0, *self.ends(dialogue.turns)][-2]
+        before = self.messages(replace(dialogue, turns=dialogue.turns[:begin]))
+        prompt = self._render(dialogue, before, prompt=True)
+        whole = self._render(dialogue, self.messages(dialogue, observed=False), prompt=False)
+        said = whole[len(prompt) :]
+        if not whole.startswith(prompt):  # the prompt opens or closes a think block that the turn doesn't show
+            base = self._render(dialogue, before, prompt=False)
+            if not (whole.startswith(base) and prompt.startswith(base)):
+                raise refused("does not go on from its own prompt")
+            begun = os.path.commonprefix([whole[len(base) :], prompt[len(base) :]])
+            said = self.frame.lead + whole[len(base) + len(begun) :]
+        ends = [said.rfind(end) + len(end) for end in (self.frame.terminator, self.call_end) if end and end in said]
+        if not ends:
+            raise refused("ends a turn of the model's otherwise than others")
+        return said[: max(ends)]
+
+    def ends(self, turns: Sequence[Turn]) -> Sequence[int]:
+        """See ``WholeFormat``: a turn of the model may make several calls."""
+        further = [turn.step is not None and turn.step.continues for turn in turns]
+        return [end for end in range(1, len(turns) + 1) if end == len(turns) or not further[end]]
+
+    def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
+        """See ``TextFormat``."""
+        if self.reader == "channels":
+            return ("", text) if prefill else calls.analysis(text)
+        return super().heard(text, prefill)
+
+    def over(self, spoken: str) -> bool:
+        """See ``TextFormat``: a turn may go on after a call."""
+        return any(stop in spoken for stop in self.stop_texts)
+
+    def cut(self, spoken: str) -> str:
+        """See ``TextFormat``."""
+        return min((spoken.partition(stop)[0] for stop in self.stop_texts), key=len, default=spoken).rstrip()
+
+    def steps(self, text: str, dialogue: Dialogue, whole: bool = True) -> tuple[Step, ...]:
+        """See ``TextFormat``."""
+        reasoning, spoken = split_reasoning(text)
+        try:
+            if not whole:
+                raise ParseError("the turn was cut off")
+            return self._steps(reasoning_block(reasoning), spoken, _tools(dialogue))
+        except ParseError:
+            return (Step(text, "", ""),)
+
+    def closed(self, said: str, text: str, end: str) -> bool:
+        """See ``TextFormat``."""
+        if self.heard(text)[0] and self.thinking != "keep":
+            return False
+        if self.end_tokens:
+            return end in self.end_tokens
+        return text.rstrip() == said + self.frame.terminator
+
+    def unsaid(self, step: Step) -> bool:
+        """See ``TextFormat``: an answer is a message of its own, and some templates show calls alone."""
+        thought = split_reasoning(step.thought)[1].strip()
+        return bool(thought) and bool(step.action) and (step.action == FINISH or not self.has_thoughts)
+
+    def messages(self, dialogue: Dialogue, observed: bool = True) -> list[Message]:
+        """See ``ChatFormat``; without what the last turn was answered, unless ``observed``.
+
+        Raises:
+            DataError: a step calls what is none of the dialogue's tools, or otherwise than the template can say.
+        """
+        messages, begin, number = self._asked(dialogue), 0, 0
+        for end in self.ends(dialogue.turns):
+            steps = [turn.step or _read(turn) for turn in dialogue.turns[begin:end]]
+            ids = [f"call{number + place:05}" for place in range(len(steps))]  # nine letters, as Mistral wants them
+            messages.append(self._message(steps, ids, _tools(dialogue)))
+            if observed or end < len(dialogue.turns):
+                for turn, step, name in zip(dialogue.turns[begin:end], steps, ids, strict=True):
+                    messages += [] if turn.observation is None else [self._result(step, name, turn.observation)]
+            begin, number = end, number + len(steps)
+        return messages
+
+    def _message(self, steps: Sequence[Step], ids: Sequence[str], tools: Sequence[ToolSchema]) -> Message:
+        first = steps[0]
+        reasoning, thought = split_reasoning(first.thought)
+        message: Message = {"role": "assistant", "content": self._inert(thought.strip())}
+        if len(steps) > 1 and not (self.has_several and all(step.action not in ("", FINISH) for step in steps)):
+            what = "an answer beside a call" if self.has_several else "several calls in a turn"
+            raise DataError(f"a trajectory has {what}, which this backbone's chat template can't say; leave it out, or "
+                            "use another backbone.format")
+        if first.action == FINISH:
+            message["content"] = self._inert(first.argument)
+        elif first.action:
+            message["content"] *= self.has_thoughts
+            functions = [{"name": step.action, "arguments": self._arguments(step, tools)} for step in steps]
+            message["tool_calls"] = [
+                {"id": name, "type": "function", "function": function}
+                for name, function in zip(ids, functions, strict=True)
+            ]
+        if kept := self._inert(reasoning) if self.thinking == "keep" else "":
+            if self.frame.is_field or self.reader == "channels":
+                message |= {"reasoning_content": kept, "thinking": kept}
+            else:
+                message["content"] = reasoning_block(kept) + message["content"]
+        return message
+
+    def _result(self, step: Step, name: str, observation: str) -> Message:
+        if step.action in ("", FINISH):
+            return {"role": "user", "content": self._inert(observation)}
+        return {"role": "tool", "name": step.action, "tool_call_id": name, "content": self._inert(observation)}
+
+    def _arguments(self, step: Step, tools: Sequence[ToolSchema]) -> Any:
+        tool = next((tool for tool in tools if tool.name == step.action), None)
+        if tool is None:
+            raise DataError(f"a trajectory calls {step.action}, which is none of its tools "
+                            f"({', '.join(tool.name for tool in tools)}); name it among them")
+        try:
+            arguments = self._all_inert(tool.arguments(step.argument))
+        except ParseError as error:
+            raise DataError(f"a trajectory's call {step.action}[{step.argument[:60]}] can't be said: {error}") from None
+        return calls.text_of(arguments) if self.as_text else arguments
+
+    def _steps(self, block: str, spoken: str, tools: Sequence[ToolSchema]) -> tuple[Step, ...]:
+        content, called = self.read(spoken, tools)
+        if not called:
+            if not content:
+                raise ParseError("nothing is said")
+            return (Step(block.strip(), FINISH, content),)
+        if len(called) > 1 and not self.has_several:
+            raise ParseError("several calls in a turn")
+        known = {tool.name: tool for tool in tools}
+        arguments = [calls.argument_of(known, name, given) for name, given in called]
+        thoughts = [(block + content).strip(), *[""] * len(called)]
+        return tuple(
+            Step(thought, name, argument, continues=place > 0)
+            for place, ((name, _), thought, argument) in enumerate(zip(called, thoughts, arguments, strict=False))
+        )
+
+    def _render(self, dialogue: Dialogue, messages: Sequence[Message], prompt: bool) -> str:
+        return self.template.render(messages, prompt, self._all_inert(calls.schemas(_tools(dialogue))))
+
+    def _inert(self, text: str) -> str:
+        return inert(text, (*self.specials, *self.tags))
+
+    def _all_inert(self, value: Any) -> Any:
+        if isinstance(value, str):
+            return self._inert(value)
+        if isinstance(value, Mapping):
+            return {key: self._all_inert(member) for key, member in value.items()}
+        return [self._all_inert(member) for member in value] if isinstance(value, list) else value
+
+
+def native_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -> NativeFormat:
+    """The tokenizer's template with tools.
+
+    Raises:
+        ConfigError: there is no template, it shows no tools, calls or results, or writes calls in no way that is known.
+    """
+    chat = chat_format(tokenizer, thinking, args)
+    parts = {field.name: getattr(chat, field.name) for field in fields(chat)}
+    tags = tuple(sorted({*_TAG.findall(chat.template.source)} - {*chat.specials}))
+    form = partial(NativeFormat, **parts, has_several=True, tags=tags)
+    asked = Dialogue("«U1»", tools=(_A, _B))
+    bare = form(reader="", read=calls.hermes, call_end="", has_thoughts=True, as_text=False)
+    shown = bare.context(asked)
+    if not all(tool.name in shown and tool.description in shown for tool in asked.tools):
+        raise ConfigError(f"this backbone's chat template shows the model no tools; use {_SHOWS_NONE}")
+    for as_text in (False, True):
+        try:
+            bare = replace(bare, as_text=as_text)
+            call_end = _call_end(bare, asked)
+            break
+        except ConfigError:
+            if as_text:
+                raise
+    own = calls.of_tokenizer(tokenizer, shown)
+    for reader, read in {**({"its own": own} if own else {}), **calls.READERS}.items():
+        for thoughts in (True, False):
+            found = replace(bare, reader=reader, read=read, call_end=call_end, has_thoughts=thoughts)
+            if _reads(found, asked, ("", "«T1»" if thoughts else ""), ("a",)):
+                return replace(found, has_several=_reads(found, asked, ("",), ("a", "b")))
+    raise ConfigError(f"this backbone's chat template writes calls in no way that can be read; use {_SHOWS_NONE}")
+
+
+def _call_end(form: NativeFormat, asked: Dialogue) -> str:
+    """The control token that ends a turn with a call, whatever follows it; empty where the turn's own text does."""
+    called = replace(asked, turns=(_turn("", "«X1»", "«O1»"),))
+    at_end = form._render(called, form.messages(called, observed=False), prompt=False).rpartition("«X1»")[2]
+    result = form.context(called)
+    after, found, _ = result.rpartition("«X1»")[2].partition("«O1»")
+    if "«X1»" not in result or not found:
+        raise ConfigError(f"this backbone's chat template leaves out calls or what they find; use {_SHOWS_NONE}")
+    always = os.path.commonprefix([at_end, after])
+    places = [(always.rfind(token) + len(token), token) for token in form.specials if token in always]
+    return max(places, default=(0, ""))[1]
+
+
+def _reads(form: NativeFormat, asked: Dialogue, thoughts: Sequence[str], arguments: Sequence[str]) -> bool:
+    """Whether turns with these calls, and an answer, are read back as they were said."""
+    answer = Turn("", None, step=Step("", FINISH, "an answer\nin two lines"))
+    for thought in thoughts:
+        turns = [_turn("" if place else thought, argument, "«O1»", place) for place, argument in enumerate(arguments)]
+        for said in (turns, [*turns, answer]):
+            begin = [0, *form.ends(said)][-2]
+            try:
+                reply = form.reply(replace(asked, turns=tuple(said)))
+            except ConfigError:
+                return False
+            end = next((token for token in form.end_tokens if reply.endswith(token)), "")
+            reasoning, spoken = form.heard(reply.removesuffix(end) if end else reply)
+            if reasoning or form.steps(form.cut(spoken).strip(), asked) != tuple(turn.step for turn in said[begin:]):
+                return False
+    return True
+
+
+def _turn(thought: str, argument: str, observation: str, place: int = 0) -> Turn:
+    return Turn("", observation, step=Step(thought, (_A, _B)[place].name, argument, continues=place > 0))
+
+
+def _tools(dialogue: Dialogue) -> tuple[ToolSchema, ...]:
+    return dialogue.tools or (SEARCH_TOOL,)
+
+
+def _read(turn: Turn) -> Step:
+    """The step of a turn that is known by its text alone."""
+    try:
+        return parse_step(turn.text)
+    except ParseError:
+        return Step(turn.text, "", "")
