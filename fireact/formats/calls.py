@@ -1,152 +1,23 @@
-"""What a model says of its calls: readers of each documented way to write them, tried against a template's own text.
-
-Each reader takes a generated turn, its reasoning and its end token apart, and gives (content, calls): plain text with
-no calls is an answer. Its ``ParseError`` is a call that can't be read as one.
-"""
+"""Calls of tools as data: what a model is told of its tools, and the steps that its calls are."""
 
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
-from fireact.errors import ParseError
+from fireact.errors import DataError, ParseError
+from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.records import FINISH, SEARCH, Step
+from fireact.trajectories.storage.reading import joined
 from fireact.trajectories.tool_schema import ToolSchema
 
+SEARCH_TOOL = ToolSchema(
+    SEARCH, "Looks a text up and returns what is found.",
+    '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}',
+)  # fmt: skip
+"""What a model is told where a dialogue says nothing of its tools: that it may search, as the paper's does."""
 Call = tuple[str, dict[str, Any]]
-Said = tuple[str, list[Call]]
-Reader = Callable[[str, Sequence[ToolSchema]], Said]
-
-_ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>(.*?)(?:<\|end\|>|\Z)", re.DOTALL)
-_FUNCTION = re.compile(r"<tool_call>\s*<function=([^>\n]+)>(.*?)</function>\s*</tool_call>\s*", re.DOTALL)
-_PARAMETER = re.compile(r"\s*<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
-_NAMED = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w+)?\[ARGS\]\s*")
-
-
-def hermes(text: str, tools: Sequence[ToolSchema]) -> Said:
-    """``<tool_call>{"name": …, "arguments": {…}}</tool_call>``, once or more: Hermes, Qwen 2.5 and 3, and many more."""
-    content, begin, rest = text.partition("<tool_call>")
-    calls = []
-    while begin:
-        value, rest = _json(rest)
-        calls.append(_call(value))
-        ended, closing, rest = rest.partition("</tool_call>")
-        between, begin, rest = rest.partition("<tool_call>")
-        if ended.strip() or not closing or between.strip():
-            _malformed()
-    if "</tool_call>" in content:
-        _malformed()
-    return content.strip(), calls
-
-
-def functions(text: str, tools: Sequence[ToolSchema]) -> Said:
-    """``<tool_call><function=name><parameter=key>value</parameter></function></tool_call>``: Qwen 3 Coder, 3.5 and
-    later. A value is JSON unless its schema calls it a text."""
-    content, begin, rest = text.partition("<tool_call>")
-    rest, calls = begin + rest, list[Call]()
-    schemas = {tool.name: json.loads(tool.parameters).get("properties", {}) for tool in tools}
-    while rest:
-        if (found := _FUNCTION.match(rest)) is None or _PARAMETER.sub("", found[2]).strip():
-            _malformed()
-        about = schemas.get(found[1].strip(), {})
-        arguments = {key: _typed(value, about.get(key)) for key, value in _PARAMETER.findall(found[2])}
-        calls.append((found[1].strip(), arguments))
-        rest = rest[found.end() :]
-    if "</tool_call>" in content:
-        _malformed()
-    return content.strip(), calls
-
-
-def llama3(text: str, tools: Sequence[ToolSchema]) -> Said:
-    """``{"name": …, "parameters": {…}}`` as the whole turn, several with ``;`` between, after ``<|python_tag|>`` or
-    not: Llama 3.1 and later."""
-    spoken = text.strip()
-    rest = spoken.removeprefix("<|python_tag|>")
-    if rest == spoken and not re.match(r'\{\s*"(?:type|name)"', spoken):
-        return spoken, []
-    calls = []
-    while rest:
-        value, rest = _json(rest)
-        calls.append(_call(value))
-        rest = rest.strip().removeprefix(";")
-    return "", calls or _malformed()
-
-
-def mistral(text: str, tools: Sequence[ToolSchema]) -> Said:
-    """``[TOOL_CALLS]`` and a list of objects, or, since its tokenizer's version 11, ``[TOOL_CALLS]name[ARGS]{…}``."""
-    content, begin, rest = text.partition("[TOOL_CALLS]")
-    if not begin:
-        return content.strip(), []
-    if rest.lstrip().startswith("["):
-        values, rest = _json(rest)
-        if rest.strip() or not values:
-            _malformed()
-        return content.strip(), [_call(value) for value in values]
-    calls = []
-    while begin:
-        if (named := _NAMED.match(rest)) is None:
-            _malformed()
-        value, rest = _json(rest[named.end() :])
-        calls.append(_call({"name": named[1], "arguments": value}))
-        between, begin, rest = rest.partition("[TOOL_CALLS]")
-        if between.strip():
-            _malformed()
-    return content.strip(), calls
-
-
-def channels(text: str, tools: Sequence[ToolSchema]) -> Said:
-    """gpt-oss' messages: ``to=functions.name`` in a header whose body is JSON is a call, other bodies are content."""
-    content, calls = [], []
-    for message in _messages(_ANALYSIS.sub("", text)):
-        header, begin, body = message.partition("<|message|>")
-        if not begin:
-            _malformed()
-        if (called := re.search(r"\bto=([\w.-]+)", header)) is not None:
-            value, rest = _json(body)
-            if rest.strip():
-                _malformed()
-            calls.append(_call({"name": called[1].removeprefix("functions."), "arguments": value}))
-        else:
-            content.append(body.strip())
-    return "\n\n".join(filter(None, content)), calls
-
-
-READERS: Mapping[str, Reader] = {
-    "hermes": hermes, "functions": functions, "mistral": mistral, "channels": channels, "llama3": llama3,
-}  # fmt: skip
-
-
-def analysis(text: str) -> tuple[str, str]:
-    """(what stands in gpt-oss' channel for reasoning, the rest)."""
-    reasoning = [part.strip() for part in _ANALYSIS.findall(text)]
-    return "\n\n".join(filter(None, reasoning)), _ANALYSIS.sub("", text)
-
-
-def of_tokenizer(tokenizer: Any, prompt: str) -> Reader | None:
-    """The tokenizer's own parser of responses, if it has one.
-
-    From transformers 5.23 on it is its ``response_template``, which wants the prompt and may be told the tools;
-    before, it was its ``response_schema``.
-    """
-    if getattr(tokenizer, "response_template", None) is not None:
-        return lambda text, tools: _parsed(lambda: tokenizer.parse_response(text, prefix=prompt, tools=schemas(tools)))
-    if getattr(tokenizer, "response_schema", None) is not None:
-        return lambda text, tools: _parsed(lambda: tokenizer.parse_response(text))
-    return None
-
-
-def call_of(name: Any, arguments: Any) -> Call:
-    """A call by its name and its arguments, an object or the JSON text of one.
-
-    Raises:
-        ParseError: they are none.
-    """
-    if isinstance(arguments, str):
-        arguments = _loads(arguments) if arguments.strip() else {}
-    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
-        _malformed()
-    return name, arguments
 
 
 def schemas(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
@@ -163,6 +34,67 @@ def text_of(arguments: Mapping[str, Any]) -> str:
     return json.dumps(arguments, ensure_ascii=False)
 
 
+def told(dialogue: Dialogue) -> tuple[ToolSchema, ...]:
+    """What the model is told of its tools."""
+    return dialogue.tools or (SEARCH_TOOL,)
+
+
+def names(first: int, count: int) -> list[str]:
+    """Names for ``count`` calls of a dialogue from the ``first`` on; of nine letters, as Mistral's templates want."""
+    return [f"call{number:05}" for number in range(first, first + count)]
+
+
+def call_of(name: Any, arguments: Any) -> Call:
+    """A call by its name and its arguments, an object or the JSON text of one.
+
+    Raises:
+        ParseError: they are none.
+    """
+    if isinstance(arguments, str):
+        arguments = json_of(arguments) if arguments.strip() else {}
+    if not isinstance(name, str) or not name or not isinstance(arguments, dict):
+        malformed()
+    return name, arguments
+
+
+def steps_of(block: str, content: str, called: Sequence[Call], tools: Sequence[ToolSchema]) -> tuple[Step, ...]:
+    """The steps of a turn: its calls, or the answer that its content is.
+
+    Args:
+        block: what of its reasoning is kept, as the text that its thought begins with.
+
+    Raises:
+        ParseError: nothing is said, or a call is of no tool or takes other arguments.
+    """
+    if not called:
+        if not content:
+            raise ParseError("nothing is said")
+        return (Step(block.strip(), FINISH, joined(content)),)
+    known = {tool.name: tool for tool in tools}
+    arguments = [joined(argument_of(known, name, given)) for name, given in called]  # JSON may spell half a character
+    thoughts = [joined(block + content).strip(), *[""] * (len(called) - 1)]
+    return tuple(
+        Step(thought, name, argument, continues=place > 0)
+        for place, ((name, _), thought, argument) in enumerate(zip(called, thoughts, arguments, strict=True))
+    )
+
+
+def arguments_of(step: Step, tools: Sequence[ToolSchema]) -> dict[str, Any]:
+    """The named arguments of a step that calls one of ``tools``.
+
+    Raises:
+        DataError: it calls none of them, or its argument is not what that takes.
+    """
+    tool = next((tool for tool in tools if tool.name == step.action), None)
+    if tool is None:
+        raise DataError(f"a trajectory calls {step.action}, which is none of its tools "
+                        f"({', '.join(tool.name for tool in tools)}); name it among them")
+    try:
+        return tool.arguments(step.argument)
+    except ParseError as error:
+        raise DataError(f"a trajectory's call {step.action}[{step.argument[:60]}] can't be said: {error}") from None
+
+
 def argument_of(tools: Mapping[str, ToolSchema], name: str, arguments: dict[str, Any]) -> str:
     """The one text of a step that calls ``name``.
 
@@ -177,52 +109,25 @@ def argument_of(tools: Mapping[str, ToolSchema], name: str, arguments: dict[str,
     return argument
 
 
-def _parsed(parse: Callable[[], Any]) -> Said:
-    try:
-        message = parse()
-    except Exception as error:  # patterns and templates from elsewhere: what they raise is not to be known
-        raise ParseError(f"the tokenizer's parser refuses it ({error})") from error
-    called = [call.get("function", call) for call in message.get("tool_calls") or ()]
-    return str(message.get("content") or "").strip(), [call_of(each.get("name"), each["arguments"]) for each in called]
-
-
-def _call(value: Any) -> Call:
-    """A call from its object, whose arguments some models call parameters."""
-    if not isinstance(value, dict):
-        _malformed()
-    return call_of(value.get("name"), value.get("arguments", value.get("parameters")))
-
-
-def _messages(text: str) -> Iterator[str]:
-    return filter(str.strip, re.split(r"<\|end\|>|<\|start\|>assistant|<\|call\|>|<\|return\|>", text))
-
-
-def _typed(value: str, about: Any) -> Any:
-    if isinstance(about, Mapping) and about.get("type") == "string":
-        return value
-    try:
-        return _loads(value)
-    except ParseError:
-        return value
-
-
-def _json(text: str) -> tuple[Any, str]:
+def value_in(text: str) -> tuple[Any, str]:
     """The JSON value that ``text`` begins with, and what follows it."""
     text = text.lstrip()
     try:
         value, end = _DECODER.raw_decode(text)
     except (ValueError, RecursionError):
-        _malformed()
+        malformed()
     return value, text[end:]
 
 
-def _loads(text: str) -> Any:
-    value, rest = _json(text)
-    return _malformed() if rest.strip() else value
+def json_of(text: str) -> Any:
+    """The JSON value that ``text`` is; ParseError if it is none, or more."""
+    value, rest = value_in(text)
+    return malformed() if rest.strip() else value
 
 
-def _malformed(*_: object) -> NoReturn:
+def malformed(*_: object) -> NoReturn:
+    """Raise the ParseError of a call that can't be read."""
     raise ParseError("a call that can't be read")
 
 
-_DECODER = json.JSONDecoder(parse_constant=_malformed)  # NaN and infinities are none of JSON's
+_DECODER = json.JSONDecoder(parse_constant=malformed)  # NaN and infinities are none of JSON's

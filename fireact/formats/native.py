@@ -15,19 +15,14 @@ from functools import partial
 from typing import Any
 
 from fireact.errors import ConfigError, DataError, ParseError
-from fireact.formats import calls
+from fireact.formats import calls, readers
 from fireact.formats.base import Thinking, inert
 from fireact.formats.chat import ChatFormat, chat_format
 from fireact.formats.templates import Message, refused
-from fireact.trajectories.dialogue import Dialogue, Turn, parse_step, reasoning_block, split_reasoning
-from fireact.trajectories.records import FINISH, SEARCH, Step
+from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block, split_reasoning, step_of, turn_ends
+from fireact.trajectories.records import FINISH, Step
 from fireact.trajectories.tool_schema import ToolSchema
 
-SEARCH_TOOL = ToolSchema(
-    SEARCH, "Looks a text up and returns what is found.",
-    '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}',
-)  # fmt: skip
-"""What a model is told where a dialogue says nothing of its tools: that it may search, as the paper's does."""
 _TAG = re.compile(r"</?[a-z]+(?:_[a-z]+)*>")  # such as <tool_response>: nothing from outside may end one
 _A, _B = (ToolSchema(name, f"about {name}", '{"type": "object", "properties": {"key": {"type": "string"}}}')
           for name in ("first_tool", "second_tool"))  # fmt: skip
@@ -39,7 +34,7 @@ class NativeFormat(ChatFormat):
     """A chat template that says tools.
 
     Attributes:
-        reader: the name of how its calls are read; see ``calls``.
+        reader: the name of how its calls are read; see ``readers``.
         read: the same.
         call_end: the control token that ends a turn with calls.
         has_thoughts: whether what is said beside calls is shown; else it is left out, as the template does.
@@ -49,7 +44,7 @@ class NativeFormat(ChatFormat):
     """
 
     reader: str
-    read: calls.Reader
+    read: readers.Reader
     call_end: str
     has_thoughts: bool
     has_several: bool
@@ -94,13 +89,12 @@ class NativeFormat(ChatFormat):
 
     def ends(self, turns: Sequence[Turn]) -> Sequence[int]:
         """See ``WholeFormat``: a turn of the model may make several calls."""
-        further = [turn.step is not None and turn.step.continues for turn in turns]
-        return [end for end in range(1, len(turns) + 1) if end == len(turns) or not further[end]]
+        return turn_ends(turns)
 
     def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``."""
         if self.reader == "channels":
-            return ("", text) if prefill else calls.analysis(text)
+            return ("", text) if prefill else readers.analysis(text)
         return super().heard(text, prefill)
 
     def over(self, spoken: str) -> bool:
@@ -117,7 +111,10 @@ class NativeFormat(ChatFormat):
         try:
             if not whole:
                 raise ParseError("the turn was cut off")
-            return self._steps(reasoning_block(reasoning), spoken, _tools(dialogue))
+            content, called = self.read(spoken, calls.told(dialogue))
+            if len(called) > 1 and not self.has_several:
+                raise ParseError("several calls in a turn")
+            return calls.steps_of(reasoning_block(reasoning), content, called, calls.told(dialogue))
         except ParseError:
             return (Step(text, "", ""),)
 
@@ -142,9 +139,9 @@ class NativeFormat(ChatFormat):
         """
         messages, begin, number = self._asked(dialogue), 0, 0
         for end in self.ends(dialogue.turns):
-            steps = [turn.step or _read(turn) for turn in dialogue.turns[begin:end]]
-            ids = [f"call{number + place:05}" for place in range(len(steps))]  # nine letters, as Mistral wants them
-            messages.append(self._message(steps, ids, _tools(dialogue)))
+            steps = [step_of(turn) for turn in dialogue.turns[begin:end]]
+            ids = calls.names(number, len(steps))
+            messages.append(self._message(steps, ids, calls.told(dialogue)))
             if observed or end < len(dialogue.turns):
                 for turn, step, name in zip(dialogue.turns[begin:end], steps, ids, strict=True):
                     messages += [] if turn.observation is None else [self._result(step, name, turn.observation)]
@@ -181,34 +178,11 @@ class NativeFormat(ChatFormat):
         return {"role": "tool", "name": step.action, "tool_call_id": name, "content": self._inert(observation)}
 
     def _arguments(self, step: Step, tools: Sequence[ToolSchema]) -> Any:
-        tool = next((tool for tool in tools if tool.name == step.action), None)
-        if tool is None:
-            raise DataError(f"a trajectory calls {step.action}, which is none of its tools "
-                            f"({', '.join(tool.name for tool in tools)}); name it among them")
-        try:
-            arguments = self._all_inert(tool.arguments(step.argument))
-        except ParseError as error:
-            raise DataError(f"a trajectory's call {step.action}[{step.argument[:60]}] can't be said: {error}") from None
+        arguments = self._all_inert(calls.arguments_of(step, tools))
         return calls.text_of(arguments) if self.as_text else arguments
 
-    def _steps(self, block: str, spoken: str, tools: Sequence[ToolSchema]) -> tuple[Step, ...]:
-        content, called = self.read(spoken, tools)
-        if not called:
-            if not content:
-                raise ParseError("nothing is said")
-            return (Step(block.strip(), FINISH, content),)
-        if len(called) > 1 and not self.has_several:
-            raise ParseError("several calls in a turn")
-        known = {tool.name: tool for tool in tools}
-        arguments = [calls.argument_of(known, name, given) for name, given in called]
-        thoughts = [(block + content).strip(), *[""] * len(called)]
-        return tuple(
-            Step(thought, name, argument, continues=place > 0)
-            for place, ((name, _), thought, argument) in enumerate(zip(called, thoughts, arguments, strict=False))
-        )
-
     def _render(self, dialogue: Dialogue, messages: Sequence[Message], prompt: bool) -> str:
-        return self.template.render(messages, prompt, self._all_inert(calls.schemas(_tools(dialogue))))
+        return self.template.render(messages, prompt, self._all_inert(calls.schemas(calls.told(dialogue))))
 
     def _inert(self, text: str) -> str:
         return inert(text, (*self.specials, *self.tags))
@@ -232,7 +206,7 @@ def native_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -
     tags = tuple(sorted({*_TAG.findall(chat.template.source)} - {*chat.specials}))
     form = partial(NativeFormat, **parts, has_several=True, tags=tags)
     asked = Dialogue("«U1»", tools=(_A, _B))
-    bare = form(reader="", read=calls.hermes, call_end="", has_thoughts=True, as_text=False)
+    bare = form(reader="", read=readers.hermes, call_end="", has_thoughts=True, as_text=False)
     shown = bare.context(asked)
     if not all(tool.name in shown and tool.description in shown for tool in asked.tools):
         raise ConfigError(f"this backbone's chat template shows the model no tools; use {_SHOWS_NONE}")
@@ -244,8 +218,8 @@ def native_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -
         except ConfigError:
             if as_text:
                 raise
-    own = calls.of_tokenizer(tokenizer, shown)
-    for reader, read in {**({"its own": own} if own else {}), **calls.READERS}.items():
+    own = readers.of_tokenizer(tokenizer, shown)
+    for reader, read in {**({"its own": own} if own else {}), **readers.READERS}.items():
         for thoughts in (True, False):
             found = replace(bare, reader=reader, read=read, call_end=call_end, has_thoughts=thoughts)
             if _reads(found, asked, ("", "«T1»" if thoughts else ""), ("a",)):
@@ -286,15 +260,3 @@ def _reads(form: NativeFormat, asked: Dialogue, thoughts: Sequence[str], argumen
 
 def _turn(thought: str, argument: str, observation: str, place: int = 0) -> Turn:
     return Turn("", observation, step=Step(thought, (_A, _B)[place].name, argument, continues=place > 0))
-
-
-def _tools(dialogue: Dialogue) -> tuple[ToolSchema, ...]:
-    return dialogue.tools or (SEARCH_TOOL,)
-
-
-def _read(turn: Turn) -> Step:
-    """The step of a turn that is known by its text alone."""
-    try:
-        return parse_step(turn.text)
-    except ParseError:
-        return Step(turn.text, "", "")

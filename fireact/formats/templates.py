@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from fireact.errors import ConfigError
@@ -71,6 +72,22 @@ def template_of(tokenizer: Any, args: Mapping[str, Any]) -> Template:
         return Template(tokenizer, _dated(source, date.fromisoformat(day)), given)
     except ValueError:
         raise ConfigError(f"backbone.template_args.date={day} is no day; write it like {DAY}") from None
+
+
+def named_template(name: str) -> str:
+    """The chat template that ``backbone.chat_template`` names: one that comes with us, or a file's.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    for file in (Path(__file__).parent / f"{name}.jinja", Path(name)):
+        if file.is_file():
+            try:
+                return file.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                raise ConfigError(f"backbone.chat_template={name} is not UTF-8 text; save it as UTF-8") from None
+    ours = ", ".join(sorted(file.stem for file in Path(__file__).parent.glob("*.jinja")))
+    raise ConfigError(f"backbone.chat_template={name} is no file; name one, or {ours}")
 
 
 def refused(why: str) -> ConfigError:

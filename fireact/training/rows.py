@@ -32,7 +32,8 @@ class Fit:
     """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped by ``task/method``.
 
     ``by_turn`` counts the rows of trajectories that make several, one a turn or so; ``reasoning`` the turns whose
-    reasoning is not learnt, since ``backbone.thinking`` is none.
+    reasoning is not learnt, since ``backbone.thinking`` is none; ``thoughts`` those whose thought the format
+    has no place for, such as one before an answer that is a message of its own.
     """
 
     dropped: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Fit:
     lost: Counter[str] = field(default_factory=Counter)
     by_turn: int = 0
     reasoning: int = 0
+    thoughts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +93,7 @@ class RowMaker:
                 )
             if lengths:
                 fit.reasoning += self._unlearnt(trajectory)
+                fit.thoughts += sum(map(self.text_format.unsaid, trajectory.steps))
                 fit.by_turn += len(lengths) if len(examples) > 1 else 0
             else:
                 fit.lost[f"{trajectory.question.task}/{trajectory.method}"] += 1

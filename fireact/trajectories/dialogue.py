@@ -132,6 +132,22 @@ def dialogue_of(trajectory: Trajectory) -> Dialogue:
     return Dialogue(question.prompt(), turns=turns, system=question.system, tools=trajectory.tools)
 
 
+def turn_ends(turns: Sequence[Turn]) -> list[int]:
+    """After how many of ``turns`` each turn of the model's ends, where one may make several calls."""
+    further = [turn.step is not None and turn.step.continues for turn in turns]
+    return [end for end in range(1, len(turns) + 1) if end == len(turns) or not further[end]]
+
+
+def step_of(turn: Turn) -> Step:
+    """What a turn did, by its text alone where it doesn't say."""
+    if turn.step is not None:
+        return turn.step
+    try:
+        return parse_step(turn.text)
+    except ParseError:
+        return Step(turn.text, "", "")
+
+
 def _turn(step: Step) -> Turn:
     done = replace(step, observation=None, learnt=True)
     return Turn(step_text(step), step.observation, learnt=step.learnt, step=done)
