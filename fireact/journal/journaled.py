@@ -43,7 +43,7 @@ class JournaledModel:
             completion = await self._lm.complete(dialogue)
             if completion.cost_usd and getattr(self._lm, "ledger", None) is not self._journal:
                 self._journal.pay(completion.cost_usd)  # the others' budgets count it too
-            return json_text(_fields(completion))
+            return answer_of(completion)
 
         return completion_of(await self._journal.answer(source, self.name, self.varies, asked, ask))
 
@@ -88,10 +88,10 @@ def completion_of(answer: str) -> Completion:
     return Completion(**{**fields, "ids": None if fields["ids"] is None else tuple(fields["ids"])})
 
 
-def _fields(completion: Completion) -> dict[str, Any]:
-    """What a journal keeps; what the first edition did not know is left out where it says nothing."""
+def answer_of(completion: Completion) -> str:
+    """What a journal keeps of it; what the first edition did not know is left out where it says nothing."""
     fields = dataclasses.asdict(completion)
     for name, default in (("steps", None), ("reason", "")):
         if fields[name] == default:
             del fields[name]
-    return fields
+    return json_text(fields)

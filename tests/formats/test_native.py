@@ -37,7 +37,8 @@ TEMPLATES = {
         'I look.\n<tool_call>\n{"name": "search", "arguments": {"query": "Ada"}}\n</tool_call><|im_end|>',
     ),
     "functions": (
-        _EACH + "{{ m.content }}{% for c in m.tool_calls or [] %}{{ '\n' }}<tool_call>\n<function={{ c.function.name }}>\n"
+        _EACH + "{{ m.content }}{% for c in m.tool_calls or [] %}{{ '\n' }}<tool_call>\n"
+        "<function={{ c.function.name }}>\n"
         "{% for k, v in c.function.arguments.items() %}<parameter={{ k }}>\n{{ v if v is string else v | tojson }}\n"
         "</parameter>\n{% endfor %}</function>\n</tool_call>{% endfor %}<|im_end|>\n" + _SPEAK,
         "I look.\n<tool_call>\n<function=search>\n<parameter=query>\nAda\n</parameter>\n</function>\n</tool_call>"
@@ -58,7 +59,8 @@ TEMPLATES = {
     ),
     "channels": (
         _EACH.replace("assistant\n", "assistant") + "{% if m.tool_calls %} to=functions."
-        "{{ m.tool_calls[0].function.name }}<|channel|>commentary json<|message|>{{ m.tool_calls[0].function.arguments | tojson }}<|end|>"
+        "{{ m.tool_calls[0].function.name }}<|channel|>commentary json<|message|>"
+        "{{ m.tool_calls[0].function.arguments | tojson }}<|end|>"
         "{% else %}<|channel|>final<|message|>{{ m.content }}{% if loop.last %}<|return|>{% else %}<|im_end|>"
         "{% endif %}{% endif %}" + _SPEAK.replace("assistant\n", "assistant"),
         ' to=functions.search<|channel|>commentary json<|message|>{"query": "Ada"}<|end|>',
@@ -280,8 +282,8 @@ def test_a_turn_that_was_cut_off_holds_no_answer() -> None:
         ("llama3", '<|python_tag|>{"type": "function", "name": "a", "parameters": {}}', ("", [("a", {})])),
         ("llama3", '{"name": "a", "parameters": {}}; {"name": "b", "arguments": {}}', ("", [("a", {}), ("b", {})])),
         ("llama3", '{"answer": 3}', ('{"answer": 3}', [])),
-        ("channels", "<|channel|>commentary<|message|>Now.<|end|><|start|>assistant<|channel|>commentary to=functions.a "
-         '<|constrain|>json<|message|>{"k": 1}', ("Now.", [("a", {"k": 1})])),
+        ("channels", "<|channel|>commentary<|message|>Now.<|end|><|start|>assistant<|channel|>commentary "
+         'to=functions.a <|constrain|>json<|message|>{"k": 1}', ("Now.", [("a", {"k": 1})])),
         ("hermes", '<tool_call>{"name": "a", "arguments": "{\\"k\\": 1}"}</tool_call>', ("", [("a", {"k": 1})])),
         ("hermes", '<tool_call>{"name": "a", "arguments": {"k": "</tool_call>"}}</tool_call>',
          ("", [("a", {"k": "</tool_call>"})])),
