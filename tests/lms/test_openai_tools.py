@@ -164,7 +164,8 @@ def test_reasoning_is_kept_with_the_first_call() -> None:
 
 def test_a_journal_keeps_calls_and_reads_old_rows() -> None:
     plain = Completion("x", (1, 2), 3, 4, 0.5)
-    assert json.loads(answer_of(plain)) == {"text": "x", "ids": [1, 2], "tokens_in": 3, "tokens_out": 4, "cost_usd": 0.5}
+    row = {"text": "x", "ids": [1, 2], "tokens_in": 3, "tokens_out": 4, "cost_usd": 0.5}
+    assert json.loads(answer_of(plain)) == row
     assert completion_of(answer_of(plain)) == plain
     called = replace(plain, steps=(Step("I look.", "search", "Ada"), Step("", "search", "b", continues=True)))
     assert completion_of(answer_of(called)) == called
