@@ -79,8 +79,8 @@ class Loop:
         return self._end(Ending.STEP_LIMIT)
 
     def _said(self, text: str, steps: tuple[Step, ...] | None) -> tuple[Step, ...]:
-        """The steps of a turn, read from ``text`` unless the model tells them; one without an action where it takes none
-        that is allowed."""
+        """The steps of a turn, read from ``text`` unless the model tells them; one without an action where it takes
+        none that is allowed."""
         if steps is None:
             try:
                 steps = (parse_step(text),)
