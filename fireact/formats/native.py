@@ -79,9 +79,14 @@ class NativeFormat(ChatFormat):
         if not whole.startswith(prompt):  # the prompt opens or closes a think block that the turn doesn't show
             base = self._render(dialogue, before, prompt=False)
             if not (whole.startswith(base) and prompt.startswith(base)):
+                if begin:  # an answer makes gpt-oss' drop what was reasoned before; the turn itself stays the same
+                    return self.reply(replace(dialogue, turns=dialogue.turns[begin:]))
                 raise refused("does not go on from its own prompt")
             begun = os.path.commonprefix([whole[len(base) :], prompt[len(base) :]])
-            said = self.frame.lead + whole[len(base) + len(begun) :]
+            said, lead = whole[len(base) + len(begun) :], self.frame.lead
+            if lead.strip() and said.lstrip().startswith(lead.strip()):
+                said = said.lstrip().removeprefix(lead.strip())
+            said = lead + said
         ends = [said.rfind(end) + len(end) for end in (self.frame.terminator, self.call_end) if end and end in said]
         if not ends:
             raise refused("ends a turn of the model's otherwise than others")
@@ -223,6 +228,9 @@ def native_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -
         for thoughts in (True, False):
             found = replace(bare, reader=reader, read=read, call_end=call_end, has_thoughts=thoughts)
             if _reads(found, asked, ("", "«T1»" if thoughts else ""), ("a",)):
+                if thinking == "keep" and not _reads(found, asked, (reasoning_block("«R1»").strip(),), ("a",)):
+                    raise ConfigError("this backbone's chat template shows no reasoning before calls; set "
+                                      "backbone.thinking=none")
                 return replace(found, has_several=_reads(found, asked, ("",), ("a", "b")))
     raise ConfigError(f"this backbone's chat template writes calls in no way that can be read; use {_SHOWS_NONE}")
 
@@ -253,7 +261,8 @@ def _reads(form: NativeFormat, asked: Dialogue, thoughts: Sequence[str], argumen
                 return False
             end = next((token for token in form.end_tokens if reply.endswith(token)), "")
             reasoning, spoken = form.heard(reply.removesuffix(end) if end else reply)
-            if reasoning or form.steps(form.cut(spoken).strip(), asked) != tuple(turn.step for turn in said[begin:]):
+            text = form.kept(reasoning) + form.cut(spoken).strip()
+            if form.steps(text, asked) != tuple(turn.step for turn in said[begin:]):
                 return False
     return True
 
