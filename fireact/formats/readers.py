@@ -124,16 +124,14 @@ def analysis(text: str) -> tuple[str, str]:
 
 
 def of_tokenizer(tokenizer: Any, prompt: str) -> Reader | None:
-    """The tokenizer's own parser of responses, if it has one.
+    """The tokenizer's own parser of responses, if it has one: transformers' by its ``response_template``.
 
-    From transformers 5.23 on it is its ``response_template``, which wants the prompt and may be told the tools;
-    before, it was its ``response_schema``.
+    It wants the ``prompt`` before the response, of which it looks at the end. (A ``response_schema``, as tokenizers had
+    in transformers' earlier versions, is dropped by every version from 5.17 on.)
     """
-    if getattr(tokenizer, "response_template", None) is not None:
-        return lambda text, tools: _parsed(lambda: tokenizer.parse_response(text, prefix=prompt, tools=schemas(tools)))
-    if getattr(tokenizer, "response_schema", None) is not None:
-        return lambda text, tools: _parsed(lambda: tokenizer.parse_response(text))
-    return None
+    if getattr(tokenizer, "response_template", None) is None:
+        return None
+    return lambda text, tools: _parsed(lambda: tokenizer.parse_response(text, prefix=prompt, tools=schemas(tools)))
 
 
 def _parsed(parse: Callable[[], Any]) -> Said:

@@ -294,7 +294,6 @@ def test_other_documented_spellings_are_read(reader: str, text: str, said: Any) 
 
 
 def test_the_tokenizers_own_parser_comes_first() -> None:
-    """transformers' form of today: a response template."""
     tokenizer = byte_level()
     tokenizer.chat_template = _EACH + (
         "{{ m.content }}{% for c in m.tool_calls or [] %}<|channel|>call:{{ c.function.name }}"
@@ -316,20 +315,6 @@ def test_the_tokenizers_own_parser_comes_first() -> None:
     assert form.steps('I look.<|channel|>call:search{"query": "Ada"}<|message|>', Dialogue("Who?")) == alone(STEPS[0])
     broken = '<|channel|>call:search{"query": <|message|>'
     assert form.steps(broken, Dialogue("Who?")) == (Step(broken, "", ""),)
-
-
-def test_the_form_before_was_a_schema() -> None:
-    class Before:
-        """What a tokenizer of transformers 5.17 offers."""
-
-        response_schema = {"type": "object"}
-
-        def parse_response(self, response: str) -> dict[str, Any]:
-            call = {"type": "function", "function": {"name": "a", "arguments": {"k": 1}}}
-            return {"role": "assistant", "content": response, "tool_calls": [call]}
-
-    read = readers.of_tokenizer(Before(), "")
-    assert read is not None and read("x", ()) == ("x", [("a", {"k": 1})])
 
 
 def test_a_named_template(tmp_path: Path) -> None:
