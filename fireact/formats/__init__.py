@@ -10,8 +10,8 @@ from typing import Any
 from fireact.errors import ConfigError
 from fireact.formats.base import TextFormat, Thinking, Tokenizer
 from fireact.formats.chat import chat_format
-from fireact.formats.native import native_format
 from fireact.formats.plain import HEADS, plain_format
+from fireact.formats.rendered_calls import native_format
 from fireact.formats.segmentwise import segment_format
 
 WHOLE, SEGMENTS = "whole", "segments"

@@ -8,25 +8,18 @@ assistant's: its argument. How calls are written and read is found by rendering 
 from __future__ import annotations
 
 import os.path
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from functools import partial
+from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.errors import ConfigError, DataError, ParseError
+from fireact.errors import DataError, ParseError
 from fireact.formats import calls, readers
-from fireact.formats.base import Thinking, inert
-from fireact.formats.chat import ChatFormat, chat_format
+from fireact.formats.base import inert
+from fireact.formats.chat import ChatFormat
 from fireact.formats.templates import Message, refused
 from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block, split_reasoning, step_of, turn_ends
 from fireact.trajectories.records import FINISH, Step
 from fireact.trajectories.tool_schema import ToolSchema
-
-_TAG = re.compile(r"</?[a-z]+(?:_[a-z]+)*>")  # such as <tool_response>: nothing from outside may end one
-_A, _B = (ToolSchema(name, f"about {name}", '{"type": "object", "properties": {"key": {"type": "string"}}}')
-          for name in ("first_tool", "second_tool"))  # fmt: skip
-_SHOWS_NONE = "+backbone.chat_template=hermes, which says them in a documented way, or backbone.format=chat"
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,6 +58,10 @@ class NativeFormat(ChatFormat):
         """See ``WholeFormat``."""
         return self._render(dialogue, self.messages(dialogue), prompt=True)
 
+    def said(self, dialogue: Dialogue) -> str:
+        """The text of a dialogue up to the end of its last turn, what that was answered not included."""
+        return self._render(dialogue, self.messages(dialogue, observed=False), prompt=False)
+
     def reply(self, dialogue: Dialogue) -> str:
         """See ``WholeFormat``; what the template makes of the turn, up to the token that ends it.
 
@@ -74,7 +71,7 @@ class NativeFormat(ChatFormat):
         begin = [0, *self.ends(dialogue.turns)][-2]
         before = self.messages(replace(dialogue, turns=dialogue.turns[:begin]))
         prompt = self._render(dialogue, before, prompt=True)
-        whole = self._render(dialogue, self.messages(dialogue, observed=False), prompt=False)
+        whole = self.said(dialogue)
         said = whole[len(prompt) :]
         if not whole.startswith(prompt):  # the prompt opens or closes a think block that the turn doesn't show
             base = self._render(dialogue, before, prompt=False)
@@ -198,74 +195,3 @@ class NativeFormat(ChatFormat):
         if isinstance(value, Mapping):
             return {key: self._all_inert(member) for key, member in value.items()}
         return [self._all_inert(member) for member in value] if isinstance(value, list) else value
-
-
-def native_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -> NativeFormat:
-    """The tokenizer's template with tools.
-
-    Raises:
-        ConfigError: there is no template, it shows no tools, calls or results, or writes calls in no way that is known.
-    """
-    chat = chat_format(tokenizer, thinking, args)
-    parts = {field.name: getattr(chat, field.name) for field in fields(chat)}
-    tags = tuple(sorted({*_TAG.findall(chat.template.source)} - {*chat.specials}))
-    form = partial(NativeFormat, **parts, has_several=True, tags=tags)
-    asked = Dialogue("«U1»", tools=(_A, _B))
-    bare = form(reader="", read=readers.hermes, call_end="", has_thoughts=True, as_text=False)
-    shown = bare.context(asked)
-    if not all(tool.name in shown and tool.description in shown for tool in asked.tools):
-        raise ConfigError(f"this backbone's chat template shows the model no tools; use {_SHOWS_NONE}")
-    for as_text in (False, True):
-        try:
-            bare = replace(bare, as_text=as_text)
-            call_end = _call_end(bare, asked)
-            break
-        except ConfigError:
-            if as_text:
-                raise
-    own = readers.of_tokenizer(tokenizer, shown)
-    for reader, read in {**({"its own": own} if own else {}), **readers.READERS}.items():
-        for thoughts in (True, False):
-            found = replace(bare, reader=reader, read=read, call_end=call_end, has_thoughts=thoughts)
-            if _reads(found, asked, ("", "«T1»" if thoughts else ""), ("a",)):
-                if thinking == "keep" and not _reads(found, asked, (reasoning_block("«R1»").strip(),), ("a",)):
-                    raise ConfigError("this backbone's chat template shows no reasoning before calls; set "
-                                      "backbone.thinking=none")
-                return replace(found, has_several=_reads(found, asked, ("",), ("a", "b")))
-    raise ConfigError(f"this backbone's chat template writes calls in no way that can be read; use {_SHOWS_NONE}")
-
-
-def _call_end(form: NativeFormat, asked: Dialogue) -> str:
-    """The control token that ends a turn with a call, whatever follows it; empty where the turn's own text does."""
-    called = replace(asked, turns=(_turn("", "«X1»", "«O1»"),))
-    at_end = form._render(called, form.messages(called, observed=False), prompt=False).rpartition("«X1»")[2]
-    result = form.context(called)
-    after, found, _ = result.rpartition("«X1»")[2].partition("«O1»")
-    if "«X1»" not in result or not found:
-        raise ConfigError(f"this backbone's chat template leaves out calls or what they find; use {_SHOWS_NONE}")
-    always = os.path.commonprefix([at_end, after])
-    places = [(always.rfind(token) + len(token), token) for token in form.specials if token in always]
-    return max(places, default=(0, ""))[1]
-
-
-def _reads(form: NativeFormat, asked: Dialogue, thoughts: Sequence[str], arguments: Sequence[str]) -> bool:
-    """Whether turns with these calls, and an answer, are read back as they were said."""
-    answer = Turn("", None, step=Step("", FINISH, "an answer\nin two lines"))
-    for thought in thoughts:
-        turns = [_turn("" if place else thought, argument, "«O1»", place) for place, argument in enumerate(arguments)]
-        for said in (turns, [*turns, answer]):
-            begin = [0, *form.ends(said)][-2]
-            try:
-                reply = form.reply(replace(asked, turns=tuple(said)))
-            except ConfigError:
-                return False
-            end = next((token for token in form.end_tokens if reply.endswith(token)), "")
-            reasoning, spoken = form.heard(reply.removesuffix(end) if end else reply)
-            text = form.kept(reasoning) + form.cut(spoken).strip()
-            if form.steps(text, asked) != tuple(turn.step for turn in said[begin:]):
-                return False
-    return True
-
-
-def _turn(thought: str, argument: str, observation: str, place: int = 0) -> Turn:
-    return Turn("", observation, step=Step(thought, (_A, _B)[place].name, argument, continues=place > 0))

@@ -204,9 +204,10 @@ def test_a_template_without_tools_is_refused(template: str, why: str) -> None:
         text_format("tools", tokenizer)
 
 
-def test_arguments_are_given_as_text_where_a_template_wants_that() -> None:
+@pytest.mark.parametrize("writes", ["'' + call.function.arguments", "call.function.arguments"])  # the other by repr
+def test_arguments_are_given_as_text_where_a_template_wants_that(writes: str) -> None:
     tokenizer = byte_level()
-    tokenizer.chat_template = HERMES.replace("call.function.arguments | tojson", "'' + call.function.arguments")
+    tokenizer.chat_template = HERMES.replace("call.function.arguments | tojson", writes)
     form = text_format("tools", tokenizer)
     assert isinstance(form, NativeFormat) and form.as_text
     [row] = form.examples(dialogue_of(trajectory(*STEPS)), finished=True)
