@@ -10,7 +10,7 @@ from fireact.agent.base import Episode
 from fireact.errors import BudgetError, ModelError, ParseError, ToolError
 from fireact.lms.base import Completion, LanguageModel
 from fireact.tools.base import SearchTool
-from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step
+from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step, step_text
 from fireact.trajectories.records import FINISH, Ending, Question, Step, Usage
 from fireact.trajectories.storage.reading import joined
 
@@ -48,7 +48,7 @@ class Loop:
             if rounds == self._max_rounds:
                 break
             prefill = self._prefill(rounds + 1)
-            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), prefill)
+            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), prefill, question.system)
             try:
                 completion = await lm.complete(dialogue)
             except BudgetError as error:
@@ -57,41 +57,55 @@ class Loop:
                 return self._end(Ending.MODEL_FAILURE, error=str(error))
             self._count(completion)
             text = joined(prefill + completion.text)
-            step = self._parse(text)
-            if not step.action:
+            steps = self._said(text, completion.steps)
+            if not steps[0].action:
                 if len(self._steps) - rounds >= self._max_retries:
-                    self._steps.append(step)
-                    return self._end(Ending.PARSE_FAILURE)
-                self._observe(step, self._correction(), text, completion)
+                    self._steps.append(steps[0])
+                    return self._end(Ending.PARSE_FAILURE, error=completion.reason)
+                self._observe(steps[0], self._correction(completion.steps is not None), text, completion)
                 continue
-            rounds += 1
-            if step.action == FINISH:
-                self._steps.append(step)
-                return self._end(Ending.FINISH, step.argument)
-            try:
-                observation = joined(await search.search(step.argument))
-            except ToolError as error:
-                self._steps.append(step)
-                return self._end(Ending.TOOL_FAILURE, error=str(error))
-            self._usage = dataclasses.replace(self._usage, search_calls=self._usage.search_calls + 1)
-            self._observe(step, observation, text, completion)
+            for step in steps[: self._max_rounds - rounds]:
+                rounds += 1
+                if step.action == FINISH:
+                    self._steps.append(step)
+                    return self._end(Ending.FINISH, step.argument)
+                try:
+                    observation = joined(await search.search(step.argument))
+                except ToolError as error:
+                    self._steps.append(step)
+                    return self._end(Ending.TOOL_FAILURE, error=str(error))
+                self._usage = dataclasses.replace(self._usage, search_calls=self._usage.search_calls + 1)
+                self._observe(step, observation, text, completion)
         return self._end(Ending.STEP_LIMIT)
 
-    def _parse(self, text: str) -> Step:
-        """The step that ``text`` takes, or one without an action where it takes none that is allowed."""
-        try:
-            step = parse_step(text)
-        except ParseError:
-            return Step(text, "", "")
-        return step if step.action in self._actions else Step(text, "", "")
+    def _said(self, text: str, steps: tuple[Step, ...] | None) -> tuple[Step, ...]:
+        """The steps of a turn, read from ``text`` unless the model tells them; one without an action where it takes
+        none that is allowed."""
+        if steps is None:
+            try:
+                steps = (parse_step(text),)
+            except ParseError:
+                return (Step(text, "", ""),)
+        if all(step.action in self._actions for step in steps):
+            return steps
+        return (Step(text or steps[0].thought, "", ""),)
 
-    def _correction(self) -> str:
+    def _correction(self, is_native: bool) -> str:
+        if is_native:
+            names = " or ".join(name for name in self._actions if name != FINISH)
+            return f"{NO_ACTION} {f'Call {names}, or answer.' if names else 'Answer without a call.'}"
         allowed = " or ".join(f"Action: {name}[...]" for name in self._actions)
         return f"{NO_ACTION} End it with a line {allowed}."
 
     def _observe(self, step: Step, observation: str, text: str, completion: Completion) -> None:
+        """Keep what a step was answered; the generated tokens of a turn of several calls stand with its first."""
         self._steps.append(dataclasses.replace(step, observation=observation))
-        self._turns.append(Turn(text, observation, completion.ids))
+        if completion.steps is None:
+            self._turns.append(Turn(text, observation, completion.ids))
+        elif step.continues:
+            self._turns.append(Turn(step_text(step), observation, step=step))
+        else:
+            self._turns.append(Turn(text, observation, completion.ids, step=step))
 
     def _count(self, completion: Completion) -> None:
         self._usage = dataclasses.replace(

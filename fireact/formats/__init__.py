@@ -11,6 +11,7 @@ from fireact.errors import ConfigError
 from fireact.formats.base import TextFormat, Thinking, Tokenizer
 from fireact.formats.chat import chat_format
 from fireact.formats.plain import HEADS, plain_format
+from fireact.formats.rendered_calls import native_format
 from fireact.formats.segmentwise import segment_format
 
 WHOLE, SEGMENTS = "whole", "segments"
@@ -24,7 +25,7 @@ def text_format(
     template_args: Mapping[str, Any] | None = None,
     encoding: str = WHOLE,
 ) -> TextFormat:
-    """The format called ``name`` (react, alpaca or chat) bound to ``tokenizer``.
+    """The format called ``name`` (react, alpaca, chat or tools) bound to ``tokenizer``.
 
     Args:
         thinking: see ``Thinking``.
@@ -35,8 +36,8 @@ def text_format(
     Raises:
         ConfigError: the name is unknown, or the tokenizer has no usable chat template or, for the others, no end token.
     """
-    if name != "chat" and name not in HEADS:
-        raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca or chat")
+    if name not in ("chat", "tools", *HEADS):
+        raise ConfigError(f"backbone.format={name} is unknown; choose react, alpaca, chat or tools")
     args = json.dumps(dict(template_args or {}), sort_keys=True)
     ends = f"{tokenizer.eos_token} {getattr(tokenizer, 'chat_template', None)}"
     return _text_format(name, tokenizer, ends, thinking, args, encoding)
@@ -50,6 +51,7 @@ def _text_format(
     """
     if encoding == SEGMENTS:
         return segment_format(name, tokenizer)
-    if name == "chat":
-        return chat_format(tokenizer, thinking, json.loads(args))
+    if name in ("chat", "tools"):
+        make = chat_format if name == "chat" else native_format
+        return make(tokenizer, thinking, json.loads(args))
     return plain_format(name, tokenizer, thinking)

@@ -12,7 +12,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
-from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.dialogue import Dialogue, cut_turn, turn_is_over
+from fireact.trajectories.records import Step
 
 Thinking = Literal["none", "keep"]
 """``none``: models are asked not to reason before a turn, and what they reason all the same is no part of the turn.
@@ -29,11 +30,16 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text."""
+    """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text.
+
+    ``barred`` (T,) says of which tokens nothing is learnt even where every token is: those of turns that are not
+    ``learnt``. It is empty for none.
+    """
 
     ids: tuple[int, ...]
     targets: tuple[bool, ...]
     segments: tuple[Segment, ...]
+    barred: tuple[bool, ...] = ()
 
 
 class Tokenizer(Protocol):
@@ -59,6 +65,11 @@ class TextFormat(Protocol):
     def end_token(self) -> str: ...
 
     @property
+    def end_tokens(self) -> tuple[str, ...]:
+        """Every control token that may end a turn of the model's, ``end_token`` included."""
+        ...
+
+    @property
     def stop_texts(self) -> tuple[str, ...]: ...
 
     def prompt(self, dialogue: Dialogue) -> list[int]:
@@ -70,7 +81,7 @@ class TextFormat(Protocol):
         ...
 
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
-        """The examples that teach every turn of ``dialogue``, in order; at least one.
+        """The examples that teach every turn of ``dialogue`` that is ``learnt``, in order; none only if no turn is.
 
         Args:
             finished: whether the model must also learn that nothing follows.
@@ -97,13 +108,63 @@ class TextFormat(Protocol):
         """
         ...
 
+    def over(self, spoken: str) -> bool:
+        """Whether nothing that the model says after ``spoken`` can change its turn any more."""
+        ...
+
+    def cut(self, spoken: str) -> str:
+        """The turn in what the model spoke, without white space at its end."""
+        ...
+
+    def steps(self, text: str, dialogue: Dialogue, whole: bool = True) -> tuple[Step, ...] | None:
+        """What a turn that reads ``text`` does in ``dialogue``; None where it is for the loop to read, as ReAct text.
+
+        One that holds no call that can be read, nor an answer, is a step without an action; so is one that did not come
+        to its end, which ``whole`` tells.
+        """
+        ...
+
+    def unsaid(self, step: Step) -> bool:
+        """Whether the thought of ``step``, its reasoning apart, has no place in this format."""
+        ...
+
     def __hash__(self) -> int: ...
+
+
+class ReActTurns:
+    """The part of a ``TextFormat`` whose turns are ReAct text."""
+
+    @property
+    def end_tokens(self: TextFormat) -> tuple[str, ...]:
+        """See ``TextFormat``."""
+        return (self.end_token,) if self.end_token else ()
+
+    def over(self: TextFormat, spoken: str) -> bool:
+        """See ``TextFormat``."""
+        return turn_is_over(spoken, self.stop_texts)
+
+    def cut(self: TextFormat, spoken: str) -> str:
+        """See ``TextFormat``."""
+        return cut_turn(spoken, self.stop_texts).rstrip()
+
+    def steps(self, text: str, dialogue: Dialogue, whole: bool = True) -> tuple[Step, ...] | None:
+        """See ``TextFormat``."""
+        return None
+
+    def unsaid(self, step: Step) -> bool:
+        """See ``TextFormat``."""
+        return False
 
 
 def control_tokens(tokenizer: Tokenizer) -> tuple[str, ...]:
     """Every text that the tokenizer would take for a control token, longest first; some have no named role."""
     unnamed = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
     return tuple(sorted(unnamed | set(tokenizer.all_special_tokens), key=lambda token: (-len(token), token)))
+
+
+def asked_text(dialogue: Dialogue) -> str:
+    """The question, after the system text where a layout has no other place for it."""
+    return "\n\n".join(filter(None, [dialogue.system.strip(), dialogue.question]))
 
 
 def one_line(text: str) -> str:

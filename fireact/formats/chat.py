@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.formats.base import Thinking, control_tokens, inert, one_line
-from fireact.formats.frames import Frame, frame_of
+from fireact.formats.base import Thinking, asked_text, control_tokens, inert, one_line
+from fireact.formats.frames import Frame, frame_of, takes_system
 from fireact.formats.templates import Message, Template, template_of
 from fireact.formats.whole import WholeFormat
 from fireact.trajectories.dialogue import STOP, THINK, Dialogue, Turn, reasoning_block, split_reasoning
@@ -23,6 +23,7 @@ class ChatFormat(WholeFormat):
     template: Template
     frame: Frame
     specials: tuple[str, ...]
+    has_system: bool  # whether the template says a system message of its own; else its text begins the first user's
 
     @property
     def end_token(self) -> str:
@@ -83,14 +84,21 @@ class ChatFormat(WholeFormat):
     def messages(self, dialogue: Dialogue) -> list[Message]:
         """The dialogue so far as chat messages, without its prefill; no text in them takes effect as a control token.
         """
-        asked = "\n\n".join(filter(None, [dialogue.few_shot, dialogue.question]))
-        messages = [{"role": "user", "content": inert(asked, self.specials)}]
+        messages = self._asked(dialogue)
         for turn in dialogue.turns:
             messages.append(self._assistant(turn))
             if turn.observation is not None:
                 observation = inert(one_line(turn.observation), self.specials)
                 messages.append({"role": "user", "content": f"Observation: {observation}"})
         return messages
+
+    def _asked(self, dialogue: Dialogue) -> list[Message]:
+        """The system message, if there is one, and the first of the user's."""
+        system = dialogue.system.strip()
+        said = [dialogue.few_shot, dialogue.question] if self.has_system else [dialogue.few_shot, asked_text(dialogue)]
+        asked = inert("\n\n".join(filter(None, said)), self.specials)
+        first = [{"role": "system", "content": inert(system, self.specials)}] if system and self.has_system else []
+        return [*first, {"role": "user", "content": asked}]
 
     def _assistant(self, turn: Turn) -> Message:
         reasoning, content = self._parts(turn)
@@ -118,4 +126,5 @@ def chat_format(tokenizer: Any, thinking: Thinking, args: Mapping[str, Any]) -> 
     known = template.source + "".join(map(str, tokenizer.added_tokens_decoder.values()))
     marks = [mark for mark in THINK if mark in known and mark not in specials]
     ends = [] if frame.end_token else [frame.terminator]
-    return ChatFormat(tokenizer, thinking, (), template, frame, (*specials, *marks, *ends))
+    specials = (*specials, *marks, *ends)
+    return ChatFormat(tokenizer, thinking, (), template, frame, specials, takes_system(template))

@@ -6,11 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.formats import text_format
+from fireact.formats import calls, text_format
 from fireact.formats.base import Example, TextFormat, Thinking, one_line
 from fireact.formats.chat import ChatFormat
+from fireact.formats.native import NativeFormat
 from fireact.formats.plain import PlainFormat
-from fireact.trajectories.dialogue import Dialogue, cut_turn, split_reasoning
+from fireact.formats.whole import WholeFormat
+from fireact.trajectories.dialogue import Dialogue, Turn, split_reasoning, step_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,9 @@ def measure(
         ConfigError: the format refuses the tokenizer or the dialogue.
     """
     form = text_format(name, tokenizer, thinking, template_args)
-    befores = [replace(dialogue, turns=dialogue.turns[:number]) for number in range(len(dialogue.turns))]
+    assert isinstance(form, WholeFormat)
+    bounds = [0, *form.ends(dialogue.turns)]
+    befores = [replace(dialogue, turns=dialogue.turns[:begin]) for begin in bounds[:-1]]
     prompts = [form.prompt(before) for before in befores]
     examples = form.examples(dialogue, finished=True)
     faults = []
@@ -55,11 +59,23 @@ def measure(
     learnt = [turn for example in examples for turn in _turns(example)]
     if [context for context, _ in learnt] != prompts:
         faults.append("the context of a row is not the prompt of acting")
-    for number, ((_, said), turn) in enumerate(zip(learnt, dialogue.turns, strict=False), start=1):
-        reasoning, spoken = split_reasoning(turn.text)
-        if _read(form, tokenizer, said) != (form.kept(reasoning) + spoken, True):
+    for number, (_, said) in enumerate(learnt[: len(befores)], start=1):
+        turns = dialogue.turns[bounds[number - 1] : bounds[number]]
+        if not _is_read_back(form, dialogue, turns, *_read(form, tokenizer, said)):
             faults.append(f"what is learnt of turn {number} is read back as another")
     return Outcome(len(befores), len(examples), tuple(faults))
+
+
+def _is_read_back(form: WholeFormat, dialogue: Dialogue, turns: Sequence[Turn], text: str, ended: bool) -> bool:
+    reasoning, spoken = split_reasoning(turns[0].text)
+    steps = form.steps(text, dialogue)
+    if steps is None:
+        return ended and text == form.kept(reasoning) + spoken
+    said = []
+    for step in map(step_of, turns):
+        reasoning, thought = split_reasoning(step.thought)
+        said.append(replace(step, thought=(form.kept(reasoning) + ("" if form.unsaid(step) else thought)).strip()))
+    return ended and steps == tuple(said)
 
 
 def _official(
@@ -72,6 +88,10 @@ def _official(
         added = len(tokenizer("", add_special_tokens=True).input_ids) - len(form.prefix)  # at the end, as T5 does
         return ids[: len(ids) - added]
     messages: list[dict[str, Any]] = [{"role": "user", "content": dialogue.question}]
+    if dialogue.system:
+        messages = [{"role": "system", "content": dialogue.system}, *messages]
+        if not form.has_system:
+            messages = [{"role": "user", "content": f"{dialogue.system}\n\n{dialogue.question}"}]
     for turn in dialogue.turns:
         reasoning, spoken = split_reasoning(turn.text)
         said = {"role": "assistant", "content": spoken}
@@ -81,10 +101,15 @@ def _official(
         messages += [said, {"role": "user", "content": f"Observation: {one_line(turn.observation or '')}"}]
     if form.template.parts:
         messages = [{**each, "content": [{"type": "text", "text": each["content"]}]} for each in messages]
+    if isinstance(form, NativeFormat):
+        messages = form.messages(dialogue)
     args = {key: value for key, value in (template_args or {}).items() if key != "date"}
     asked = dict.fromkeys(("enable_thinking", "thinking"), form.thinking == "keep")
     return list(
-        tokenizer.apply_chat_template(messages, add_generation_prompt=True, return_dict=False, **{**asked, **args})
+        tokenizer.apply_chat_template(
+            messages, tools=calls.schemas(calls.told(dialogue)) if isinstance(form, NativeFormat) else None,
+            add_generation_prompt=True, return_dict=False, **{**asked, **args},
+        )  # fmt: skip
     )
 
 
@@ -103,10 +128,10 @@ def _read(form: TextFormat, tokenizer: Any, ids: Sequence[int]) -> tuple[str, bo
     """(the turn that acting makes of generated ``ids``, whether it ended as in training)."""
     said = list(ids)
     end = ""
-    while said and (token := tokenizer.convert_ids_to_tokens(said[-1])) in (form.end_token, tokenizer.eos_token):
+    while said and (token := tokenizer.convert_ids_to_tokens(said[-1])) in (*form.end_tokens, tokenizer.eos_token):
         end = token
         said.pop()
     text = tokenizer.decode(said)
     reasoning, spoken = form.heard(text)
-    turn = cut_turn(spoken, form.stop_texts).strip()
+    turn = form.cut(spoken).strip()
     return form.kept(reasoning) + turn, form.closed(turn, text, end)

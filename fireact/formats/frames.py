@@ -88,6 +88,15 @@ def frame_of(template: Template, specials: Sequence[str]) -> tuple[Template, Fra
     return template, Frame(lead, think, field is not None, is_open, terminator, end_token, at_end)
 
 
+def takes_system(template: Template) -> bool:
+    """Whether the template says a system message, once and before the question; some refuse or drop it."""
+    try:
+        text = template.render([{"role": "system", "content": _TOLD}, _user(_ASKED)], prompt=True)
+    except ConfigError:
+        return False
+    return text.count(_TOLD) == 1 and text.count(_ASKED) == 1 and text.find(_TOLD) < text.find(_ASKED)
+
+
 def _rendered(template: Template) -> str:
     """A question, a turn and what was observed, up to where the model speaks again."""
     text = template.render([_user(_ASKED), {"role": "assistant", "content": _SAID}, _user(_TOLD)], prompt=True)

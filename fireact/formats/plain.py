@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fireact.errors import ConfigError
-from fireact.formats.base import Thinking, Tokenizer, control_tokens, inert, one_line
+from fireact.formats.base import Thinking, Tokenizer, asked_text, control_tokens, inert, one_line
 from fireact.formats.whole import WholeFormat
 from fireact.trajectories.dialogue import STOP, THINK, Dialogue, Turn, reasoned, reasoning_block, split_reasoning
 
@@ -74,7 +74,7 @@ def plain_format(name: str, tokenizer: Tokenizer, thinking: Thinking) -> PlainFo
 def plain_text(dialogue: Dialogue, name: str, specials: Sequence[str], thinking: Thinking = "none") -> str:
     """The dialogue so far in the layout called ``name``, its prefill not included."""
     head = HEADS[name].replace("{few_shot}", dialogue.few_shot and dialogue.few_shot + "\n\n")
-    text = [head.replace("{question}", inert(dialogue.question, specials))]
+    text = [head.replace("{question}", inert(asked_text(dialogue), specials))]
     for turn in dialogue.turns:
         text.append(_said(turn, specials, thinking))
         if turn.observation is not None:

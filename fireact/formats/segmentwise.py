@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from fireact.errors import ConfigError
-from fireact.formats.base import Example, Segment, Tokenizer, control_tokens, inert, one_line
+from fireact.formats.base import Example, ReActTurns, Segment, Tokenizer, asked_text, control_tokens, inert, one_line
 from fireact.formats.plain import HEADS
-from fireact.trajectories.dialogue import STOP, Dialogue
+from fireact.trajectories.dialogue import STOP, Dialogue, Turn
 
 
 @dataclass(frozen=True, eq=False)
-class SegmentFormat:
+class SegmentFormat(ReActTurns):
     """A ``TextFormat``: ``before`` question ``to_model`` turn ``terminator`` ``to_user`` observation ``to_model`` …,
     and ``ending`` at the end. Turns of the model end in ``end_token`` where that is not empty."""
 
@@ -45,14 +45,19 @@ class SegmentFormat:
         return [number for segment, ids in said for number in (self._ids(segment.text) if ids is None else ids)]
 
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
-        """See ``TextFormat``; always one."""
+        """See ``TextFormat``; one at most."""
+        learnt = not dialogue.turns or dialogue.turns[-1].learnt
         segments = [segment for segment, _ in self._segments(dialogue)]
+        barred = [False, *(said for turn in dialogue.turns for said in _barred(turn))]
         while not everything and segments and not segments[-1].target:
             segments.pop()
-        segments += [Segment(self.ending, True)] if finished and self.ending else []
+        segments += [Segment(self.ending, True)] if finished and self.ending and learnt else []
+        barred = (barred + [False])[: len(segments)]
         pieces = [self._ids(segment.text) for segment in segments]
         targets = [segment.target for segment, ids in zip(segments, pieces, strict=True) for _ in ids]
-        return [Example(tuple(i for ids in pieces for i in ids), tuple(targets), tuple(segments))]
+        never = [bar for bar, ids in zip(barred, pieces, strict=True) for _ in ids] if any(barred) else ()
+        example = Example(tuple(i for ids in pieces for i in ids), tuple(targets), tuple(segments), tuple(never))
+        return [] if dialogue.turns and not any(targets) else [example]
 
     def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``; these models do not reason apart."""
@@ -70,15 +75,15 @@ class SegmentFormat:
 
     def _segments(self, dialogue: Dialogue) -> list[tuple[Segment, tuple[int, ...] | None]]:
         """What is said so far, and the ids that a turn was generated with."""
-        few_shot, question = dialogue.few_shot, inert(dialogue.question, self.specials)
+        few_shot, question = dialogue.few_shot, inert(asked_text(dialogue), self.specials)
         if self.is_chat:
-            asked = inert("\n\n".join(filter(None, [few_shot, dialogue.question])), self.specials)
+            asked = inert("\n\n".join(filter(None, [few_shot, asked_text(dialogue)])), self.specials)
             head = self.before + asked + self.to_model
         else:
             head = self.before.replace("{few_shot}", few_shot and few_shot + "\n\n").replace("{question}", question)
         out: list[tuple[Segment, tuple[int, ...] | None]] = [(Segment(head), None)]
         for turn in dialogue.turns:
-            out.append((Segment(inert(turn.text, self.specials) + self.terminator, True), turn.ids))
+            out.append((Segment(inert(turn.text, self.specials) + self.terminator, turn.learnt), turn.ids))
             if turn.observation is not None:
                 observation = inert(one_line(turn.observation), self.specials)
                 out.append((Segment(f"{self.to_user}Observation: {observation}{self.to_model}"), None))
@@ -86,6 +91,11 @@ class SegmentFormat:
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
+
+
+def _barred(turn: Turn) -> list[bool]:
+    """Of the segments of a turn and of what was observed, if anything was, which are never learnt."""
+    return [not turn.learnt] + ([] if turn.observation is None else [False])
 
 
 def segment_format(name: str, tokenizer: Any) -> SegmentFormat:

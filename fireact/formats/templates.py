@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 from fireact.errors import ConfigError
@@ -27,8 +28,8 @@ class Template:
     args: Mapping[str, Any]
     parts: bool = False
 
-    def render(self, messages: Sequence[Message], prompt: bool) -> str:
-        """The official text of ``messages``; with ``prompt``, up to where the model speaks next.
+    def render(self, messages: Sequence[Message], prompt: bool, tools: Sequence[Message] = ()) -> str:
+        """The official text of ``messages`` and ``tools``; with ``prompt``, up to where the model speaks next.
 
         Raises:
             ConfigError: the template refuses them.
@@ -36,8 +37,9 @@ class Template:
         taken = [self._in_parts(message) for message in messages] if self.parts else list(messages)
         try:
             text = self.tokenizer.apply_chat_template(
-                taken, chat_template=self.source, tokenize=False, add_generation_prompt=prompt, **self.args
-            )
+                taken, chat_template=self.source, tokenize=False, add_generation_prompt=prompt,
+                **({"tools": list(tools)} if tools else {}), **self.args,
+            )  # fmt: skip
         except Exception as error:  # a template is code from elsewhere: what it raises is not to be known
             raise refused(f"refuses the dialogue ({_first_line(error)})") from error
         return str(text)
@@ -70,6 +72,22 @@ def template_of(tokenizer: Any, args: Mapping[str, Any]) -> Template:
         return Template(tokenizer, _dated(source, date.fromisoformat(day)), given)
     except ValueError:
         raise ConfigError(f"backbone.template_args.date={day} is no day; write it like {DAY}") from None
+
+
+def named_template(name: str) -> str:
+    """The chat template that ``backbone.chat_template`` names: one that comes with us, or a file's.
+
+    Raises:
+        ConfigError: it is neither.
+    """
+    for file in (Path(__file__).parent / f"{name}.jinja", Path(name)):
+        if file.is_file():
+            try:
+                return file.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                raise ConfigError(f"backbone.chat_template={name} is not UTF-8 text; save it as UTF-8") from None
+    ours = ", ".join(sorted(file.stem for file in Path(__file__).parent.glob("*.jinja")))
+    raise ConfigError(f"backbone.chat_template={name} is no file; name one, or {ours}")
 
 
 def refused(why: str) -> ConfigError:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fireact.formats.base import Example, Segment, Thinking, Tokenizer
-from fireact.trajectories.dialogue import Dialogue, reasoning_block
+from fireact.formats.base import Example, ReActTurns, Segment, Thinking, Tokenizer
+from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block
 
 
 @dataclass(frozen=True, eq=False)
-class WholeFormat(ABC):
+class WholeFormat(ReActTurns, ABC):
     """A ``TextFormat`` by the texts of its prompts and replies; ``prefix`` are ids that every text begins with."""
 
     tokenizer: Tokenizer
@@ -46,22 +47,31 @@ class WholeFormat(ABC):
     def examples(self, dialogue: Dialogue, finished: bool, everything: bool = False) -> list[Example]:
         """See ``TextFormat``."""
         rows = [_Row()]
-        turns = dialogue.turns
-        for number in range(len(turns)):
-            context = self.context(replace(dialogue, turns=turns[:number]))
+        turns, begin, learnt = dialogue.turns, 0, True
+        for end in self.ends(turns):
+            context = self.context(replace(dialogue, turns=turns[:begin]))
             ids = self.encode(context)
             if not rows[-1].goes_on(context, ids):
-                rows.append(_Row(context, ids))
-            reply = self.reply(replace(dialogue, turns=turns[: number + 1]))
-            rows[-1].say(reply, self.next_ids(context, ids, reply))
+                rows.append(_Row(context, ids, barred=not all(turn.learnt for turn in turns[:begin])))
+            learnt = all(turn.learnt for turn in turns[begin:end])
+            reply = self.reply(replace(dialogue, turns=turns[:end]))
+            rows[-1].say(reply, self.next_ids(context, ids, reply), learnt)
+            begin = end
         if everything and turns and turns[-1].observation is not None:
             context = self.context(dialogue)
             ids = self.encode(context)
             if not rows[-1].goes_on(context, ids):
-                rows.append(_Row(context, ids))
-        if finished and (end := self.ending()):
-            rows[-1].say(end, self._ids(end))
-        return [row.example() for row in rows]
+                rows.append(_Row(context, ids, barred=not all(turn.learnt for turn in turns)))
+        if finished and (text := self.ending()):
+            rows[-1].say(text, self._ids(text), learnt)
+        examples = [row.example() for row in rows]
+        if all(turn.learnt for turn in turns):
+            return examples
+        return [example for example in examples if any(example.targets)]
+
+    def ends(self, turns: Sequence[Turn]) -> Sequence[int]:
+        """After how many of ``turns`` each turn of the model ends."""
+        return range(1, len(turns) + 1)
 
     def kept(self, reasoning: str) -> str:
         """See ``TextFormat``."""
@@ -86,11 +96,12 @@ class WholeFormat(ABC):
 
 
 class _Row:
-    """An example as it grows."""
+    """An example as it grows; of a ``barred`` context, which shows what is not learnt, no token may be learnt."""
 
-    def __init__(self, context: str = "", ids: tuple[int, ...] = ()) -> None:
+    def __init__(self, context: str = "", ids: tuple[int, ...] = (), barred: bool = False) -> None:
         self._text, self._ids, self._targets = context, ids, [False] * len(ids)
         self._segments = [Segment(context)] if context else []
+        self._barred = [barred] * len(ids)
 
     def goes_on(self, context: str, ids: tuple[int, ...]) -> bool:
         """Take a next prompt in, if its ids begin with all that is here."""
@@ -99,17 +110,19 @@ class _Row:
         self._add(context[len(self._text) :], ids[len(self._ids) :], target=False)
         return True
 
-    def say(self, text: str, ids: tuple[int, ...]) -> None:
-        """Add what the model must say."""
-        self._add(text, ids, target=True)
+    def say(self, text: str, ids: tuple[int, ...], learnt: bool) -> None:
+        """Add what the model must say, or has said."""
+        self._add(text, ids, target=learnt, barred=not learnt)
 
     def example(self) -> Example:
-        return Example(self._ids, tuple(self._targets), tuple(self._segments))
+        barred = tuple(self._barred) if any(self._barred) else ()
+        return Example(self._ids, tuple(self._targets), tuple(self._segments), barred)
 
-    def _add(self, text: str, ids: tuple[int, ...], target: bool) -> None:
+    def _add(self, text: str, ids: tuple[int, ...], target: bool, barred: bool = False) -> None:
         self._text += text
         self._ids += ids
         self._targets += [target] * len(ids)
+        self._barred += [barred] * len(ids)
         self._segments += [Segment(text, target)] if text else []
 
 
@@ -122,11 +135,12 @@ def _prompt(form: WholeFormat, dialogue: Dialogue) -> tuple[tuple[int, ...], tup
     plain = form.encode(form.context(dialogue))
     if not dialogue.turns:
         return plain, plain
-    before = replace(dialogue, turns=dialogue.turns[:-1])
+    begin = ([0, *form.ends(dialogue.turns)])[-2]
+    before = replace(dialogue, turns=dialogue.turns[:begin])
     ids, plain_before = _prompt(form, before)
     said = form.next_ids(form.context(before), plain_before, form.reply(dialogue))
     there = len(plain_before) + len(said)
     if plain[:there] != plain_before + said:
         return plain, plain
-    generated = dialogue.turns[-1].ids
+    generated = dialogue.turns[begin].ids
     return ids + (said if generated is None else generated) + plain[there:], plain

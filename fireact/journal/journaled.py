@@ -11,6 +11,7 @@ from fireact.journal.store import Asked, Journal, Source, json_text
 from fireact.lms.base import Completion, LanguageModel
 from fireact.tools.base import SearchTool
 from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.records import Step
 
 
 class JournaledModel:
@@ -42,7 +43,7 @@ class JournaledModel:
             completion = await self._lm.complete(dialogue)
             if completion.cost_usd and getattr(self._lm, "ledger", None) is not self._journal:
                 self._journal.pay(completion.cost_usd)  # the others' budgets count it too
-            return json_text(dataclasses.asdict(completion))
+            return answer_of(completion)
 
         return completion_of(await self._journal.answer(source, self.name, self.varies, asked, ask))
 
@@ -82,4 +83,15 @@ def _of(part: LanguageModel | SearchTool) -> tuple[str, bool]:
 def completion_of(answer: str) -> Completion:
     """The completion that a journal's answer holds."""
     fields = json.loads(answer)
+    steps = fields.get("steps")
+    fields["steps"] = None if steps is None else tuple(Step(**step) for step in steps)
     return Completion(**{**fields, "ids": None if fields["ids"] is None else tuple(fields["ids"])})
+
+
+def answer_of(completion: Completion) -> str:
+    """What a journal keeps of it; what the first edition did not know is left out where it says nothing."""
+    fields = dataclasses.asdict(completion)
+    for name, default in (("steps", None), ("reason", "")):
+        if fields[name] == default:
+            del fields[name]
+    return json_text(fields)

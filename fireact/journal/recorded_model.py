@@ -31,7 +31,8 @@ class Recorded:
             raise ModelError(f"{self._path} holds no episode of this question, which its run may not have finished")
         if len(turns) <= len(dialogue.turns):
             raise ModelError(f"{self._path} holds only {len(turns)} turns of this question")
-        return Completion(turns[len(dialogue.turns)].text.removeprefix(dialogue.prefill))
+        left = turns[len(dialogue.turns) :]
+        return Completion(left[0].text.removeprefix(dialogue.prefill), steps=recordings.steps_from(left))
 
     async def aclose(self) -> None:
         """Nothing to release."""

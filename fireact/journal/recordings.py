@@ -14,16 +14,17 @@ import functools
 import itertools
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, ParseError
 from fireact.journal.journaled import completion_of
 from fireact.journal.store import Journal, Replay
+from fireact.lms.base import Completion
 from fireact.trajectories import files
-from fireact.trajectories.dialogue import Turn, dialogue_of, parse_step, step_text
+from fireact.trajectories.dialogue import Turn, dialogue_of, parse_step, step_text, turn_ends
 from fireact.trajectories.metrics import normalize_answer
 from fireact.trajectories.records import FINISH, SEARCH, Step
 from fireact.trajectories.storage import reading
@@ -63,13 +64,30 @@ def load(path: str) -> Recordings:
     if run is not None:
         return _gathered(run, {})
     dialogues = map(dialogue_of, files.read(path, Counter()))
-    return _gathered(((dialogue.question, dialogue.turns) for dialogue in dialogues), {})
+    return _gathered(((dialogue.question, _as_text(dialogue.turns)) for dialogue in dialogues), {})
 
 
 def query(turn: Turn) -> str | None:
     """What the turn searches for; None if it does not."""
     step = _step(turn)
     return step.argument if step is not None and step.action == SEARCH else None
+
+
+def steps_from(turns: Sequence[Turn]) -> tuple[Step, ...] | None:
+    """What the turn of the model's that ``turns`` begin with does, if it is one of native calls."""
+    steps = [turn.step for turn in turns[: turn_ends(turns)[0]] if turn.step is not None]
+    return tuple(steps) or None
+
+
+def _as_text(turns: Sequence[Turn]) -> Iterator[Turn]:
+    """Turns of a trajectory, of which those that ReAct text says are known by it alone."""
+    begin = 0
+    for end in turn_ends(turns):
+        bare = replace(turns[begin], step=None)
+        step = turns[begin].step
+        said = end == begin + 1 and step is not None and (not step.action or _step(bare) == step)
+        yield from [bare] if said else turns[begin:end]
+        begin = end
 
 
 def _gathered(episodes: Iterable[tuple[str, Iterable[Turn]]], answers: dict[str, str]) -> Recordings:
@@ -90,13 +108,21 @@ def _journaled(path: str) -> tuple[dict[str, tuple[Turn, ...]], dict[str, str]]:
     for request, answer in journal.answered("lm"):
         before = turns.get(request["question"], ())
         if [text for text, _ in request["turns"]] == [turn.text for turn in before]:
-            said = (Turn(text, observation) for text, observation in request["turns"])
-            turns[request["question"]] = (*said, Turn(request["opening"] + completion_of(answer).text, None))
+            found = [observation for _, observation in request["turns"]]
+            said = (replace(turn, observation=seen) for turn, seen in zip(before, found, strict=True))
+            turns[request["question"]] = (*said, *_turns(request["opening"], completion_of(answer)))
     answers: dict[str, str] = {}
     for request, answer in journal.answered("search"):
         answers.setdefault(request["query"], answer)
     journal.close()
     return turns, answers
+
+
+def _turns(opening: str, completion: Completion) -> Iterator[Turn]:
+    """What a completion becomes in the dialogue that goes on; of native calls, each is a turn."""
+    for step in completion.steps or (None,):
+        text = step_text(step) if step is not None and step.continues else opening + completion.text
+        yield Turn(text, None, step=step)
 
 
 def _released(path: Path) -> list[tuple[str, list[Turn]]] | None:
@@ -189,6 +215,8 @@ def _finished(turn: Turn, answer: str | None) -> Turn:
 
 
 def _step(turn: Turn) -> Step | None:
+    if turn.step is not None:
+        return turn.step if turn.step.action else None
     try:
         return parse_step(turn.text)
     except ParseError:

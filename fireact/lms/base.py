@@ -6,15 +6,19 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fireact.trajectories.dialogue import Dialogue
+from fireact.trajectories.records import Step
 
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What the model said, cut after its first action line.
+    """What the model said, cut where its turn ends: after its first action line, as ReAct text.
 
     ``text`` has no trailing newline or end token. ``ids`` are the generated token ids, turn terminator included, or
     None where the model is not local or stopped anywhere else than at the terminator: the next prompt then encodes
     ``text`` afresh. Never decode and encode again what ``ids`` holds.
+
+    ``steps`` is what a turn of native calls does, the first step its first call, or one step without an action; None
+    where ``text`` is to be read. ``reason`` says why there is no text: a refusal, a filter, a limit.
     """
 
     text: str
@@ -22,6 +26,8 @@ class Completion:
     tokens_in: int = 0
     tokens_out: int = 0
     cost_usd: float = 0.0
+    steps: tuple[Step, ...] | None = None
+    reason: str = ""
 
 
 class LanguageModel(Protocol):

@@ -21,6 +21,7 @@ from transformers.pytorch_utils import Conv1D
 
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import SEGMENTS, WHOLE
+from fireact.formats.templates import named_template
 from fireact.models import probe
 from fireact.models.backbone import Adapter, Backbone
 from fireact.models.shrunken import auto_class
@@ -125,6 +126,7 @@ def save(adapter: Adapter, model: Any, backbone: Backbone, tokenizer: Any, folde
     facts = {"backbone": backbone.name, "hub": backbone.hub, "format": backbone.format, "kind": adapter.kind,
              "quantization": adapter.quantization, "encoding": WHOLE, "thinking": backbone.thinking,
              "template_args": dict(backbone.template_args)}
+    facts |= {} if backbone.chat_template is None else {"chat_template": named_template(backbone.chat_template)}
     (folder / TRAINED_WITH).write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
@@ -237,6 +239,10 @@ def _require_same_prompts(backbone: Backbone, adapter: Path, said: Mapping[str, 
         if key in said and said[key] != (ours := getattr(backbone, key)):
             raise ModelError(f"the adapter in {adapter} was trained with backbone.{key}={said[key]}, not {ours}; set "
                              "that one")
+    template = None if backbone.chat_template is None else named_template(backbone.chat_template)
+    if said.get("chat_template") != template:
+        raise ModelError(f"the adapter in {adapter} was trained with another chat template than backbone.chat_template="
+                         f"{backbone.chat_template}; set the one it was trained with")
 
 
 def encoding_of(adapter: str | None) -> str:

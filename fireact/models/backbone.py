@@ -17,6 +17,7 @@ from fireact.commands import end_with
 from fireact.errors import ConfigError, ModelError
 from fireact.formats import WHOLE, text_format
 from fireact.formats.base import TextFormat, Thinking
+from fireact.formats.templates import named_template
 from fireact.ranges import Count, NoEffect, Text, Texts
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ class Backbone:
 
     ``thinking`` says what becomes of reasoning before a turn: ``none`` asks for none, and what there is of it is no
     part of a turn; ``keep`` asks for it, keeps and learns it. ``template_args`` are what the chat template is given
-    besides; their ``date`` is the day that it takes for today. docs/templates.md says more.
+    besides; their ``date`` is the day that it takes for today. ``chat_template``, a Jinja file or hermes (which comes
+    with us), takes the place of the tokenizer's own. docs/templates.md says more.
     """
 
     name: Text
     hub: Text | None
     path: Text | None = None
     revision: Text | None = None
-    format: Literal["alpaca", "chat", "react"] = "alpaca"
+    format: Literal["alpaca", "chat", "react", "tools"] = "alpaca"
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
     trust_remote_code: bool = False
     embedded: bool = False
@@ -53,6 +55,7 @@ class Backbone:
     tokenizer_from: Text | None = None
     thinking: Thinking = "none"
     template_args: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    chat_template: Text | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "template_args", _plain(self.template_args))
@@ -88,10 +91,14 @@ class Backbone:
 
         Raises:
             ModelError: it can't be loaded.
+            ConfigError: there is no ``chat_template`` of that name.
         """
         from fireact.models import weights
 
-        return weights.tokenizer(self)
+        tokenizer = weights.tokenizer(self)
+        if self.chat_template is not None:
+            tokenizer.chat_template = named_template(self.chat_template)
+        return tokenizer
 
     def text_format(self, tokenizer: Any, encoding: str = WHOLE) -> TextFormat:
         """``format`` bound to ``tokenizer``; ``encoding`` is another one for adapters of before."""

@@ -59,6 +59,7 @@ def tune(cfg: Config, run: run_folders.Run, logger: Any = None) -> dict[str, Any
             raise DataError(f"every trajectory of {method} exceeds max_length={cfg.max_length}; raise it")
     counts = {**kept, "too_long_dropped": len(too_long.dropped), "too_long_split": len(too_long.split)}
     counts |= {"rows_by_turn": too_long.by_turn, "reasoning_left_out": too_long.reasoning}
+    counts |= {"thoughts_left_out": too_long.thoughts} if too_long.thoughts else {}
     print(printable("data: " + ", ".join(f"{name} {count}" for name, count in counts.items() if count)))
     data = TrajectoryModule(
         rows, tokenizer, optim.batch_size, cfg.micro_batch_tokens, cfg.val_fraction, cfg.packing, cfg.seed

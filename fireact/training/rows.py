@@ -32,7 +32,8 @@ class Fit:
     """What did not fit in ``max_length`` tokens, by question id; ``lost`` counts the dropped by ``task/method``.
 
     ``by_turn`` counts the rows of trajectories that make several, one a turn or so; ``reasoning`` the turns whose
-    reasoning is not learnt, since ``backbone.thinking`` is none.
+    reasoning is not learnt, since ``backbone.thinking`` is none; ``thoughts`` those whose thought the format
+    has no place for, such as one before an answer that is a message of its own.
     """
 
     dropped: list[str] = field(default_factory=list)
@@ -40,6 +41,7 @@ class Fit:
     lost: Counter[str] = field(default_factory=Counter)
     by_turn: int = 0
     reasoning: int = 0
+    thoughts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class RowMaker:
     """How trajectories become rows: one each, or, where ``text_format`` changes what was said before, one a turn.
 
     ``loss_on`` is ``targets`` (thoughts, actions and the end token) or ``all`` (every token: question, observations and
-    closing line too, as the paper's released code does).
+    closing line too, as the paper's released code does). A turn that is not ``learnt`` is context under both.
 
     ``too_long`` says what happens to a trajectory of more than ``max_length`` tokens: ``drop`` it, stop with an
     ``error``, or ``split`` it at a step. A split one keeps its question and the first steps that fit, without an end
@@ -73,7 +75,7 @@ class RowMaker:
         """The rows of the trajectories that fit, in order, and the names of those that do not.
 
         Raises:
-            DataError: a trajectory is too long under ``too_long=error``, or none fits.
+            DataError: a trajectory is too long under ``too_long=error``, has no turn to learn, or none fits.
         """
         rows, fit = [], Fit()
         for trajectory in trajectories:
@@ -81,7 +83,7 @@ class RowMaker:
             examples = self.examples(trajectory)
             lengths = self._fitting(question, [example.targets for example in examples], fit)
             for example, length in zip(examples, lengths, strict=False):
-                learnt = example.targets if self.loss_on == "targets" else [True] * length
+                learnt = example.targets if self.loss_on == "targets" else _all_but(example.barred, len(example.ids))
                 rows.append(
                     Row(
                         question,
@@ -91,6 +93,7 @@ class RowMaker:
                 )
             if lengths:
                 fit.reasoning += self._unlearnt(trajectory)
+                fit.thoughts += sum(map(self.text_format.unsaid, trajectory.steps))
                 fit.by_turn += len(lengths) if len(examples) > 1 else 0
             else:
                 fit.lost[f"{trajectory.question.task}/{trajectory.method}"] += 1
@@ -103,7 +106,11 @@ class RowMaker:
         nothing, and a closing line would stand between the answer and the end token, where no acting model meets it.
         """
         finished, everything = trajectory.ending == Ending.FINISH, self.loss_on == "all"
-        return _examples(self.text_format, dialogue_of(trajectory), finished, everything)
+        examples = _examples(self.text_format, dialogue_of(trajectory), finished, everything)
+        if not examples:
+            raise DataError(f"no turn of the trajectory of {trajectory.question.id} is to be learnt; leave it out, or "
+                            "mark the turns that are")
+        return examples
 
     def _unlearnt(self, trajectory: Trajectory) -> int:
         """How many turns hold reasoning that the format leaves out."""
@@ -132,6 +139,10 @@ class RowMaker:
             kept += [length] if (length := last_turn_end(rows[cut], self.max_length)) else []
         (fit.split if kept else fit.dropped).append(question)
         return kept
+
+
+def _all_but(barred: Sequence[bool], length: int) -> list[bool]:
+    return [not bar for bar in barred] or [True] * length
 
 
 @functools.lru_cache(maxsize=2048)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fireact.errors import ParseError
 from fireact.trajectories.records import FINISH, SEARCH, Step, Trajectory
@@ -26,13 +26,15 @@ class Turn:
     """One turn of the model and what was answered; ``ids`` are its generated tokens where the model is local.
 
     ``text`` may begin with what the model reasoned, in a think block; see ``split_reasoning``. A turn that is not
-    ``learnt`` is context in training.
+    ``learnt`` is context in training. ``step``, where it is known, is what the turn did, without the observation; one
+    that ``continues`` is a further call of the turn before it.
     """
 
     text: str
     observation: str | None
     ids: tuple[int, ...] | None = None
     learnt: bool = True
+    step: Step | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,27 @@ def step_text(step: Step) -> str:
 
 def dialogue_of(trajectory: Trajectory) -> Dialogue:
     """The dialogue a tuned model would have had: no few-shot prompt, every step a turn."""
-    turns = tuple(Turn(step_text(step), step.observation, learnt=step.learnt) for step in trajectory.steps)
+    turns = tuple(_turn(step) for step in trajectory.steps)
     question = trajectory.question
     return Dialogue(question.prompt(), turns=turns, system=question.system, tools=trajectory.tools)
+
+
+def turn_ends(turns: Sequence[Turn]) -> list[int]:
+    """After how many of ``turns`` each turn of the model's ends, where one may make several calls."""
+    further = [turn.step is not None and turn.step.continues for turn in turns]
+    return [end for end in range(1, len(turns) + 1) if end == len(turns) or not further[end]]
+
+
+def step_of(turn: Turn) -> Step:
+    """What a turn did, by its text alone where it doesn't say."""
+    if turn.step is not None:
+        return turn.step
+    try:
+        return parse_step(turn.text)
+    except ParseError:
+        return Step(turn.text, "", "")
+
+
+def _turn(step: Step) -> Turn:
+    done = replace(step, observation=None, learnt=True)
+    return Turn(step_text(step), step.observation, learnt=step.learnt, step=done)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import Sequence
 
 import pytest
@@ -35,6 +36,15 @@ class Script:
         return Completion(said, (1, 2), 10, 2, 0.5)
 
     async def aclose(self) -> None: ...
+
+
+class Calls(Script):
+    """One that says turns of native calls."""
+
+    async def complete(self, dialogue: Dialogue) -> Completion:
+        self.asked.append(dialogue)
+        steps = self.says.pop(0)
+        return Completion("said", (1, 2), 10, 2, 0.5, steps=steps, reason="" if steps[0].action else "length")
 
 
 class Shelf:
@@ -143,3 +153,42 @@ def test_reflexion_opens_the_turns_of_its_rounds():
     lm = Script(" Try again.\nAction: finish[Y]")
     [step] = run(Reflexion("reflexion", None, reflect_at=[1]), lm).steps
     assert step.thought.endswith("let me reflect on how to search better. Try again.")
+
+
+def test_native_calls_of_a_turn_are_all_carried_out():
+    two = (Step("Look.", "search", "X"), Step("", "search", "Z", continues=True))
+    lm = Calls(two, (Step("", "finish", "Y"),))
+    episode = run(ReAct("fireact", None), lm)
+    assert episode.steps == (
+        Step("Look.", "search", "X", "X is by Y."), Step("", "search", "Z", "X is by Y.", continues=True),
+        Step("", "finish", "Y"),
+    )  # fmt: skip
+    assert (episode.ending, episode.answer, episode.usage.search_calls, episode.usage.lm_calls) == ("finish", "Y", 2, 2)
+    first, second = lm.asked[1].turns
+    assert (first.text, first.ids, first.step, first.observation) == ("said", (1, 2), two[0], "X is by Y.")
+    assert (second.text, second.ids, second.step) == ("Action: search[Z]", None, two[1])
+
+
+def test_native_calls_count_as_rounds():
+    calls = tuple(Step("", "search", str(number), continues=number > 0) for number in range(3))
+    episode = run(ReAct("fireact", None, max_rounds=2), Calls(calls))
+    assert ([step.argument for step in episode.steps], episode.ending) == (["0", "1"], Ending.STEP_LIMIT)
+
+
+def test_a_native_turn_without_an_action_is_asked_for_again():
+    bad = (Step("said", "", ""),)
+    lm = Calls(bad, (Step("", "lookup", "x"),), bad)
+    episode = run(ReAct("fireact", None), lm)
+    assert lm.asked[1].turns[0].observation == "That turn held no action. Call search, or answer."
+    assert [step.thought for step in episode.steps] == ["said"] * 3
+    assert (episode.ending, episode.error) == (Ending.PARSE_FAILURE, "length")
+    lm = Calls((Step("", "search", "x"),), (Step("", "finish", "Y"),))
+    assert run(ReAct("cot", None, actions=["finish"]), lm).answer == "Y"
+    assert lm.asked[1].turns[0].observation == "That turn held no action. Answer without a call."
+
+
+def test_a_question_s_system_text_is_said():
+    lm = Script(FINISH)
+    question = dataclasses.replace(QUESTION, system="Be brief.")
+    asyncio.run(ReAct("react", None).run(question, lm, Shelf()))
+    assert lm.asked == [Dialogue("Who wrote X?", system="Be brief.")]

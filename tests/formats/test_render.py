@@ -310,7 +310,7 @@ def ids_of(text: str, tokenizer: Any) -> list[int]:
 
 
 def test_unusable_tokenizers_and_names(word_tokenizer: Any) -> None:
-    with pytest.raises(ConfigError, match="alpaca or chat"):
+    with pytest.raises(ConfigError, match="alpaca, chat or tools"):
         text_format("xml", word_tokenizer)
     plain = PreTrainedTokenizerFast(tokenizer_object=word_tokenizer.backend_tokenizer, eos_token="</s>")
     with pytest.raises(ConfigError, match="no chat template"):

@@ -6,14 +6,19 @@ import random
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from fireact.agent.react import ReAct
 from fireact.errors import DataError, ModelError
 from fireact.journal import recordings
+from fireact.journal.journaled import JournaledModel
 from fireact.journal.recorded_model import Recorded
+from fireact.journal.store import Journal
+from fireact.lms.base import Completion
 from fireact.trajectories.dialogue import Dialogue, Turn
 from fireact.trajectories.files import read
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
@@ -171,3 +176,46 @@ def test_a_text_of_any_length_is_read_at_once(part: str) -> None:
     """By the pattern, hours."""
     _, said = recordings._asked_and_said(f"Who?\nThought:{part * 100_000}") or ("", "")
     assert len(list(recordings._rounds(said))) == 0
+
+
+@pytest.mark.parametrize("kind", ["journal.sqlite", "predictions.jsonl"])
+def test_native_calls_are_said_again(tmp_path: Path, kind: str) -> None:
+    """A run of two calls in a turn, a turn without an action and an answer of two lines, and the same from its file."""
+    said = [
+        Completion("two", steps=(Step("Look.", "search", "a"), Step("", "search", "b\nc", continues=True))),
+        Completion("<tool_call>", steps=(Step("<tool_call>", "", ""),)),
+        Completion("One\nTwo", steps=(Step("", "finish", "One\nTwo"),)),
+    ]
+
+    class Native:
+        name, concurrency = "native", 1
+
+        async def complete(self, dialogue: Dialogue) -> Completion:
+            return said[sum(not turn.step.continues for turn in dialogue.turns if turn.step)]
+
+        async def aclose(self) -> None: ...
+
+    class Echo:
+        name = "echo"
+
+        async def search(self, query: str) -> str:
+            return f"about {query}"
+
+    path = str(tmp_path / kind)
+    question = Question("q", "Who?", "One Two", "t", "dev")
+
+    async def run() -> tuple[Any, Any]:
+        journal = Journal(str(tmp_path / "journal.sqlite"))
+        lm = JournaledModel(Native(), journal, {})
+        first = await ReAct("fireact", None).run(question, lm, Echo())
+        journal.close()
+        if kind != "journal.sqlite":
+            row = Trajectory(question, "fireact", first.steps, first.ending, first.answer, Score(1, 1, True))
+            Path(path).write_text(json.dumps(row.to_json()) + "\n")
+        return first, await ReAct("fireact", None).run(question, Recorded(path), Echo())
+
+    first, again = asyncio.run(run())
+    assert first.answer == "One\nTwo" and len(first.steps) == 4
+    if kind != "journal.sqlite":  # a trajectory holds no more of a turn without an action than its text
+        first = replace(first, steps=(*first.steps[:2], *again.steps[2:3], first.steps[3]))
+    assert (again.steps, again.ending, again.answer) == (first.steps, first.ending, first.answer)

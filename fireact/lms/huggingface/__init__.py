@@ -21,7 +21,7 @@ from fireact.formats.base import TextFormat
 from fireact.lms.base import Completion
 from fireact.models.backbone import Backbone
 from fireact.ranges import Count, NoEffect, NonNegative, Positive, Seed
-from fireact.trajectories.dialogue import Dialogue, cut_turn, turn_is_over
+from fireact.trajectories.dialogue import Dialogue
 
 if TYPE_CHECKING:
     import torch
@@ -90,7 +90,7 @@ class HuggingFace:
             shared=self._beginning(layout, dialogue.few_shot, prompt),
         )
         await self._generate(request)
-        return self._completion(request, layout, dialogue.prefill)
+        return self._completion(request, layout, dialogue)
 
     async def aclose(self) -> None:
         """Wait for the step under way and end the engine's thread."""
@@ -136,18 +136,20 @@ class HuggingFace:
         if generated[-1] in self._end_ids:
             return True
         _, spoken = layout.heard(self._tokenizer.decode(generated), prefill)
-        return turn_is_over(spoken, layout.stop_texts)
+        return layout.over(spoken)
 
-    def _completion(self, request: Request, layout: TextFormat, prefill: str) -> Completion:
-        ids = request.generated
+    def _completion(self, request: Request, layout: TextFormat, dialogue: Dialogue) -> Completion:
+        ids, prefill = request.generated, dialogue.prefill
         ended = ids[-1] in self._end_ids
         text = self._tokenizer.decode(ids[:-1] if ended else ids)
         reasoning, spoken = layout.heard(text, prefill)
-        said = cut_turn(spoken, layout.stop_texts).rstrip()
+        said = layout.cut(spoken)
         said = said if prefill else said.lstrip()  # what follows a prefill may begin on a new line
         closed = layout.closed(said, text, self._tokenizer.convert_ids_to_tokens(ids[-1]) if ended else "")
         kept = tuple(ids) if closed and not prefill else None
-        return Completion(layout.kept(reasoning) + said, kept, len(request.prompt), len(ids))
+        turn = layout.kept(reasoning) + said
+        steps = layout.steps(prefill + turn, dialogue, whole=ended or layout.over(spoken))
+        return Completion(turn, kept, len(request.prompt), len(ids), steps=steps)
 
     def _generator(self, prompt: list[int]) -> torch.Generator | None:
         import torch
@@ -164,7 +166,7 @@ def _end_ids(model: Any, tokenizer: Any, layouts: Iterable[TextFormat]) -> froze
     """
     configured = model.generation_config.eos_token_id
     several = configured if isinstance(configured, list) else [configured]
-    ends = [tokenizer.convert_tokens_to_ids(layout.end_token) for layout in layouts if layout.end_token]
+    ends = [tokenizer.convert_tokens_to_ids(token) for layout in layouts for token in layout.end_tokens]
     return frozenset(i for i in [*several, tokenizer.eos_token_id, *ends] if i is not None)
 
 

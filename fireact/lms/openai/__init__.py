@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 from openai import AsyncOpenAI, AsyncStream, DefaultAioHttpClient
 
-from fireact.errors import ConfigError, ModelError
+from fireact.errors import ConfigError, ModelError, ParseError
+from fireact.formats import calls
 from fireact.formats.base import Thinking, inert
 from fireact.formats.served import served_text
 from fireact.lms.base import Completion
@@ -27,6 +28,7 @@ from fireact.lms.openai.usage import Allowed, text_size
 from fireact.lms.openai.wire import APIS, NO_KEY, Failed, Reply, Server, failure
 from fireact.ranges import Count, NoEffect, NonNegative, Positive, Retries, Seconds, Seed, Text
 from fireact.trajectories.dialogue import STOP, THINK, Dialogue, cut_turn, reasoned, reasoning_block
+from fireact.trajectories.records import Step
 from fireact.trajectories.storage.inflating import CODINGS
 from fireact.trajectories.storage.reading import HALVES, joined
 from fireact.trajectories.storage.retrying import retrying
@@ -44,6 +46,8 @@ class OpenAI:
     ``concurrency`` bounds the calls in flight; while the server says it is busy there are fewer (see ``Gate``).
     What a model reasons before a turn is no part of it; with ``thinking`` keep it is, whether the server tells it apart
     or in a think block, and the next request holds it again.
+
+    With ``api`` tools the dialogue's tools are sent, and calls of them read; few-shot text and a prefill are refused.
 
     ``omit`` names request fields that a server refuses, ``extra_body`` holds those that it wants besides. With
     ``stream`` the answer is read as it is written, and the connection closed where the parser ends the turn. A call,
@@ -65,7 +69,7 @@ class OpenAI:
         self,
         model: Text,
         base_url: Text | None = None,
-        api: Literal["chat", "completions"] = "chat",
+        api: Literal["chat", "completions", "tools"] = "chat",
         format: Literal["alpaca", "react"] = "alpaca",
         thinking: Thinking = "none",
         temperature: NonNegative = 0.0,
@@ -97,10 +101,13 @@ class OpenAI:
         self.name, self.concurrency, self.varies = model, concurrency, temperature > 0
         self._api, self._format, self._thinking = APIS[api], format, thinking
         self._server = _server(base_url or OPENAI, model, api_key_env, timeout_s)
-        self._settings = {"temperature": temperature, max_tokens_key: max_new_tokens, "stop": [STOP]}
+        self._settings: dict[str, Any] = {"temperature": temperature, max_tokens_key: max_new_tokens}
+        self._settings |= {} if self._api.native else {"stop": [STOP]}
         self._settings |= {} if seed is None else {"seed": seed}
         self._settings |= _STREAM if stream and "stream" not in omit else {}
         self._omit, self._extra_body = set(omit), dict(extra_body or {})
+        if self._api.native and "tools" in self._extra_body:
+            raise ConfigError("lm.extra_body.tools can't be set there; lm.api=tools sends those that the method has")
         check_limit_key(max_tokens_key)
         check_extra_body(self._extra_body, max_tokens_key, budget_usd is not None)
         self._max_tokens_key = max_tokens_key
@@ -137,7 +144,7 @@ class OpenAI:
         body = self._body(dialogue)
         policy = retrying(self._max_retries, _BACKOFF_S, _LONGEST_BACKOFF_S, self._sleep)
         try:
-            completion: Completion = await policy(self._try, body, dialogue.prefill)
+            completion: Completion = await policy(self._try, body, dialogue)
         except Failed as failed:
             tries = policy.statistics["attempt_number"]
             tried = f" (tried {tries} times)" if tries > 1 else ""
@@ -155,8 +162,9 @@ class OpenAI:
         asked = self._api.prompt(dialogue, self._format, self._thinking)
         return {"model": self.name, **asked, **settings, **self._extra_body}
 
-    async def _try(self, body: Mapping[str, Any], prefill: str) -> Completion:
+    async def _try(self, body: Mapping[str, Any], dialogue: Dialogue) -> Completion:
         """One attempt within all limits."""
+        prefill = dialogue.prefill
         size = len(json.dumps(body, ensure_ascii=False).encode())
         allowed = Allowed(size, text_size(body), self._max_new_tokens, self._limited)
         most = self._price.of(allowed.size, allowed.answer)
@@ -177,11 +185,25 @@ class OpenAI:
         tokens = allowed.taken(reply)
         share.amount = sum(tokens) or allowed.estimate
         thought, spoken = reasoned(joined(reply.text, self._counts))
-        said = _after(prefill, cut_turn(spoken).strip())
+        said = spoken.strip() if self._api.native else _after(prefill, cut_turn(spoken).strip())
+        block = ""
         if self._thinking == "keep" and not prefill:
             apart = joined(reply.reasoning, self._counts).strip()
-            said = reasoning_block(inert(apart or thought, THINK)) + said  # no mark in it ends it before its end
-        return Completion(said, None, *tokens, cost)
+            block = reasoning_block(inert(apart or thought, THINK))  # no mark in it ends it before its end
+        steps = self._steps(dialogue, reply, block, said) if self._api.native else None
+        reason = "" if said or reply.calls else reply.reason(self._server)
+        return Completion(block + said, None, *tokens, cost, steps=steps, reason=reason)
+
+    def _steps(self, dialogue: Dialogue, reply: Reply, block: str, said: str) -> tuple[Step, ...]:
+        """What a reply does; a step without an action, with all that it says, where that can't be told."""
+        try:
+            if reply.cut_off:
+                raise ParseError("the answer was cut off")
+            called = [calls.call_of(name, arguments) for name, arguments in reply.calls]
+            return calls.steps_of(block, said, called, calls.told(dialogue))
+        except ParseError:
+            spoken = [said, *(f"{name} {arguments}" for name, arguments in reply.calls)]
+            return (Step(block + joined("\n".join(filter(None, spoken))), "", ""),)
 
     async def _post(self, body: Mapping[str, Any]) -> Reply:
         try:

@@ -36,6 +36,8 @@ _FREE = frozenset({
     "top_p", "top_k", "top_a", "min_p", "typical_p", "presence_penalty", "frequency_penalty", "repetition_penalty",
     "repeat_penalty", "length_penalty", "logit_bias", "bad_words", "allowed_token_ids", "logprobs", "top_logprobs",
     "reasoning_effort", "verbosity",
+    # which tools it may call
+    "tool_choice", "parallel_tool_calls",
     # where the answer ends before its limit
     "stop_token_ids", "min_tokens", "ignore_eos", "include_stop_str_in_output", "skip_special_tokens",
     "spaces_between_special_tokens",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import Any
 
 import httpx2  # what the openai client speaks HTTP with
@@ -55,7 +55,8 @@ async def receive(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
 
 
 async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
-    text, thought, pieces, usage, ended = "", "", 0, None, False
+    text, thought, refusal, finish, pieces, usage, ended = "", "", "", "", 0, None, False
+    called = Called()
     async for chunk in stream:
         await asyncio.sleep(0)  # a flood would keep the deadline, and everybody else, from their turn
         try:
@@ -64,19 +65,47 @@ async def _pieces(stream: AsyncStream[Any], api: Api, server: Server) -> Reply:
             choice = firsts[0] if firsts else {}  # a chunk may hold usage alone
             said, says = api.piece(choice), _says(choice)
             piece, thought = wire.text_of(said.get("content")), thought + wire.reasoning_of(said)
+            refusal, finish = refusal + wire.refusal_of(said), wire.finish_of(choice) or finish
+            called.take(wire.calls_in(said, api))
         except UNREADABLE:
             raise not_compatible(server, json.dumps(chunk)) from None
         text, pieces = text + piece, pieces + says
         ended = ended or choice.get("finish_reason") is not None
         may_end = "\n" in piece or ":" in piece  # as whatever ends a turn does
-        if not ended and may_end and turn_is_over(reasoned(text)[1]):
+        if not ended and may_end and not api.native and turn_is_over(reasoned(text)[1]):
             return Reply(text, usage, pieces, whole=False, reasoning=thought)
     if not ended:
         raise Failed(f"{server.url} breaks off in the middle of an answer; look into the server's log", billed=True)
-    return Reply(text, usage, pieces, reasoning=thought)
+    return Reply(
+        text, usage, pieces, reasoning=thought, calls=called.whole(), refusal=refusal, finish=finish
+    )
+
+
+class Called:
+    """Calls as their pieces come in: one with the index of a call goes on with it; servers that give none begin
+    another with every name."""
+
+    def __init__(self) -> None:
+        self._calls: dict[int, list[str]] = {}
+
+    def take(self, pieces: Sequence[Mapping[str, Any]]) -> None:
+        """Add the pieces of a chunk; what they raise where they are none is one of ``UNREADABLE``."""
+        for piece in pieces:
+            function = piece.get("function") or {}
+            name, arguments = wire.text_of(function.get("name")), function.get("arguments")
+            index = piece.get("index")
+            if not isinstance(index, int):
+                index = len(self._calls) if name or not self._calls else max(self._calls)
+            call = self._calls.setdefault(index, ["", ""])
+            call[0] += name
+            call[1] += arguments if isinstance(arguments, str) else json.dumps(arguments) if arguments else ""
+
+    def whole(self) -> tuple[tuple[str, str], ...]:
+        """(name, arguments) of every call, in order."""
+        return tuple((name, arguments) for _, (name, arguments) in sorted(self._calls.items()))
 
 
 def _says(choice: Mapping[str, Any]) -> bool:
     """Whether a chunk holds words; thoughts that a server keeps apart from the text are tokens too."""
     words = choice.get("delta") or {"text": choice.get("text")}
-    return any(isinstance(value, str) and value for key, value in words.items() if key != "role")
+    return any(isinstance(value, str | list) and value for key, value in words.items() if key != "role")

@@ -64,7 +64,7 @@ class Allowed:
 
 def text_size(body: Mapping[str, Any]) -> int:
     """The bytes of a request's prompt, of which each costs something, without the JSON round it."""
-    texts = [message["content"] for message in body["messages"]] if "messages" in body else [body["prompt"]]
+    texts = [message["content"] or "" for message in body["messages"]] if "messages" in body else [body["prompt"]]
     return sum(len(text.encode("utf-8", "surrogatepass")) for text in texts)
 
 

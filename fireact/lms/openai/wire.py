@@ -10,8 +10,9 @@ from typing import Any
 from aiohttp import ClientConnectorError
 from openai import APIConnectionError, APIError, APIStatusError
 
+from fireact.formats import calls
 from fireact.formats.base import Thinking
-from fireact.formats.served import served_messages, served_text
+from fireact.formats.served import served_calls, served_messages, served_text
 from fireact.lms.openai.limits import Congested
 from fireact.trajectories.dialogue import Dialogue
 from fireact.trajectories.storage.inflating import Garbled, TooLong
@@ -29,12 +30,14 @@ UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, RecursionError
 @dataclass(frozen=True, slots=True)
 class Api:
     """One endpoint: its path, how it is given a dialogue (in the plain layout called so, if it takes text), and where
-    the first choice of a reply, and that of a stream's chunk, holds what the model said."""
+    the first choice of a reply, and that of a stream's chunk, holds what the model said; ``native`` where that may be
+    calls of tools, and its text is not to be read as ReAct text."""
 
     path: str
     prompt: Callable[[Dialogue, str, Thinking], dict[str, Any]]
     said: Callable[[Any], Any]
     piece: Callable[[Any], Any]
+    native: bool = False
 
 
 APIS = {
@@ -51,6 +54,15 @@ APIS = {
         },
         lambda choice: {"content": choice["text"]},
         lambda choice: {"content": choice.get("text")},
+    ),
+    "tools": Api(
+        "/chat/completions",
+        lambda dialogue, _, thinking: {
+            "messages": served_calls(dialogue, thinking), "tools": calls.schemas(calls.told(dialogue))
+        },
+        lambda choice: {"content": None, **choice["message"]},
+        lambda choice: choice.get("delta") or {},
+        native=True,
     ),
 }
 
@@ -74,7 +86,8 @@ class Server:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """What the model said; ``reasoning`` is what a server keeps apart from its text.
+    """What the model said; ``reasoning`` is what a server keeps apart from its text, ``calls`` are those of tools, as
+    (name, arguments), ``refusal`` is why it would not, and ``finish`` the server's word for why it stopped.
 
     ``usage`` is what the server says it took, as it says it. Of a stream, ``pieces`` counts those that held text, and
     ``whole`` is False if it was closed before its end.
@@ -85,6 +98,19 @@ class Reply:
     pieces: int = 0
     whole: bool = True
     reasoning: str = ""
+    calls: tuple[tuple[Any, Any], ...] = ()
+    refusal: str = ""
+    finish: str = ""
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether it did not come to its end."""
+        return self.finish in ("length", "content_filter")
+
+    def reason(self, server: Server) -> str:
+        """Why there is no text: the model's refusal, or what the server calls it; empty where it just stopped."""
+        said = self.refusal or (self.finish if self.finish not in ("stop", "tool_calls") else "")
+        return server.quote(said) if said else ""
 
 
 class Failed(AttemptFailed):
@@ -110,8 +136,13 @@ def read_reply(body: str, api: Api, server: Server) -> Reply:
     """
     try:
         reply = json.loads(body)
-        message = api.said(reply["choices"][0])
-        return Reply(text_of(message["content"]), reply.get("usage"), reasoning=reasoning_of(message))
+        choice = reply["choices"][0]
+        message = api.said(choice)
+        called = tuple((call["function"]["name"], call["function"].get("arguments")) for call in calls_in(message, api))
+        return Reply(
+            text_of(message["content"]), reply.get("usage"), reasoning=reasoning_of(message), calls=called,
+            refusal=refusal_of(message), finish=finish_of(choice),
+        )  # fmt: skip
     except UNREADABLE:
         raise not_compatible(server, body) from None
 
@@ -126,6 +157,26 @@ def text_of(value: Any) -> str:
 def reasoning_of(message: Mapping[str, Any]) -> str:
     """What a message, or a piece of one, holds apart as reasoning; DeepSeek and vLLM, or OpenRouter, call it so."""
     said = message.get("reasoning_content") or message.get("reasoning")
+    return said if isinstance(said, str) else ""
+
+
+def calls_in(message: Mapping[str, Any], api: Api) -> list[Any]:
+    """The calls of a message, or of a piece of one; TypeError where they are no list."""
+    called = (message.get("tool_calls") or []) if api.native else []
+    if not isinstance(called, list):
+        raise TypeError(called)
+    return called
+
+
+def refusal_of(message: Mapping[str, Any]) -> str:
+    """Why the model refuses, in its words."""
+    said = message.get("refusal")
+    return said if isinstance(said, str) else ""
+
+
+def finish_of(choice: Mapping[str, Any]) -> str:
+    """The server's word for why an answer ended; empty if it has not."""
+    said = choice.get("finish_reason")
     return said if isinstance(said, str) else ""
 
 
