@@ -6,6 +6,7 @@ python evaluate.py method=fireact tuned=RUN/adapter   the tuned one, without
 
 from __future__ import annotations
 
+import fireact.starting  # noqa: F401 - before all that takes time to import
 from fireact import cli
 from fireact.runs import sweep
 from fireact.runs.evaluate import evaluate

@@ -6,6 +6,7 @@ python generate.py method=react,cot,reflexion -m       one run folder per method
 
 from __future__ import annotations
 
+import fireact.starting  # noqa: F401 - before all that takes time to import
 from fireact import cli
 from fireact.runs import sweep
 from fireact.runs.collect import collect

@@ -7,6 +7,7 @@ python train.py backbone=llama2_7b data=mixed -m       the paper's multi-task mi
 
 from __future__ import annotations
 
+import fireact.starting  # noqa: F401 - before all that takes time to import
 from fireact import cli
 from fireact.runs import adapters, dashboard, sweep, tune
 from fireact.runs.evaluate import evaluate_cell

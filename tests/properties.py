@@ -53,9 +53,9 @@ def turn(text: str) -> bool:
         step = parse_step(text)
     except ParseError:
         return False
-    assert parse_step(step_text(step)) == step, text
+    assert parse_step(step_text(step)) == step, repr(text)
     if STOP not in f"\n{text}":
-        assert parse_step(cut_turn(text)) == step, text
+        assert parse_step(cut_turn(text)) == step, repr(text)
     return True
 
 

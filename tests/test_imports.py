@@ -15,7 +15,7 @@ MODULES = sorted((ROOT / "fireact").rglob("*.py"))
 SCRIPTS = [path for path in (ROOT / f"{name}.py" for name in ("train", "evaluate", "generate")) if path.exists()]
 
 # Who may be imported by everybody, and know nobody of ours.
-GROUND = {"errors", "ranges", "overrides", "moved", "commands"}
+GROUND = {"errors", "ranges", "overrides", "moved", "commands", "starting"}
 # Longest matching head decides; "tasks" stands for fireact.tasks and all below it, and may always import itself.
 ALLOWED = {
     **{name: set[str]() for name in GROUND},

@@ -21,7 +21,10 @@ static int count;
 
 static int below(const char *path) {
     const char *folder = getenv("FAULT_FOLDER");
-    return folder && path && strncmp(path, folder, strlen(folder)) == 0;
+    char here[PATH_MAX + 1] = "", whole[2 * PATH_MAX + 2];
+    if (!folder || !path || (path[0] != '/' && !getcwd(here, PATH_MAX))) return 0;
+    snprintf(whole, sizeof whole, "%s%s%s", here, path[0] == '/' ? "" : "/", path);
+    return strncmp(whole, folder, strlen(folder)) == 0;
 }
 
 static int held(int file) {

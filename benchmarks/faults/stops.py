@@ -37,7 +37,7 @@ def stopped(runs: Runs, number: str, stops: int, rng: random.Random) -> Counter[
             process.send_signal(getattr(signal, f"SIG{number}"))
             _, said = process.communicate()
             counts["stops"] += 1
-            right = process.returncode in (RIGHT[number], 0, -signal.SIGTERM if number == "TERM" else 0)
+            right = process.returncode in (RIGHT[number], 0, -getattr(signal, f"SIG{number}"))
             counts[f"exit code {process.returncode}"] += 1
             counts["wrong exit codes"] += not right
         counts["traces"] += b"Traceback" in said

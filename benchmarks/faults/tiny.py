@@ -17,7 +17,7 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 EMBEDDED = ROOT / ".cache" / "backbones" / "smollm2_135m"
-TIMES = {"seconds", "finished_at", "tokens_per_s", "peak_memory_bytes", "cost_usd"}
+TIMES = {"files_sha256", "seconds", "finished_at", "tokens_per_s", "peak_memory_bytes", "cost_usd"}
 
 
 def tiny_model(folder: Path) -> None:
@@ -40,7 +40,8 @@ def commands(place: Path) -> dict[str, list[str]]:
     return {
         "generate": ["generate.py", "task.split=train", "task.limit=400", "run_dir=RUNS/run"],
         "train": ["train.py", *tuning, "optim.epochs=3", "val_fraction=0.2", "run_dir=RUNS/run"],
-        "evaluate": ["evaluate.py", *backbone, "task.limit=40", "method=fireact", "run_dir=RUNS/run"],
+        "evaluate": ["evaluate.py", *backbone, "task.limit=40", "lm.max_new_tokens=32", "method=fireact",
+                     "run_dir=RUNS/run"],
         "sweep": ["train.py", *tuning, "optim.epochs=1", "seed=0,1", "-m", *acting],
     }
 

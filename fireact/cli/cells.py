@@ -20,6 +20,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from fireact import starting
 from fireact.cli.checking import check, check_given
 from fireact.cli.composing import finished
 from fireact.cli.explaining import explain
@@ -141,6 +142,7 @@ class Cells:
     def interruptible(self) -> Iterator[None]:
         """Answer Ctrl-C and SIGTERM with where the work is, and with the exit code that a shell gives each."""
         try:
+            starting.ready()
             yield
         except (KeyboardInterrupt, SystemExit) as stop:
             # Lightning answers Ctrl-C with sys.exit.

@@ -40,7 +40,7 @@ _TABLES = (
     },
     {"payments": {"id", "usd", "made"}},
 )
-_PATIENCE_S = 10.0  # for another process that is writing
+_PATIENCE_S = 60.0  # for another process that is writing, or that looks at the file with another program
 
 
 class Database:

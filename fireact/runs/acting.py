@@ -13,7 +13,7 @@ from fireact.agent.rollout import Rollout, act_out
 from fireact.cli import Config, build, resolved
 from fireact.errors import ConfigError, ModelError
 from fireact.reporting.statistics import summarize
-from fireact.runs import run_folders
+from fireact.runs import outputs, run_folders
 from fireact.runs.adapters import weights
 from fireact.runs.parts import parts
 from fireact.runs.progress import RolloutProgress
@@ -28,7 +28,7 @@ from fireact.trajectories.storage.reading import printable
 def open_run(cfg: Config) -> run_folders.Run:
     """The run folder of ``cfg``; which adapter acted is part of what it was made with.
 
-    A finished run that a budget cut short goes on under another one.
+    A finished run that a budget cut short goes on under another one, and one of which a file is damaged as well.
 
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
@@ -36,6 +36,8 @@ def open_run(cfg: Config) -> run_folders.Run:
     files = digests(result_keys(resolved(cfg.task)), cfg.cache_dir)
     content = {"tuned_sha256": weights(cfg.tuned), **({"task_sha256": files} if files else {})}
     run = run_folders.open(cfg.run_dir, {**resolved(cfg), **content})
+    if run.state == run_folders.State.FINISHED:
+        run = outputs.whole(run, None if cfg.journal.replay in ("off", False) else Path(cfg.journal.path))
     if run.state == run_folders.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
         return run if run.metrics["budget_usd"] == cfg.lm.get("budget_usd") else run.reopen()
     return run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fireact.cli import Config, build
-from fireact.runs import run_folders
+from fireact.runs import outputs, run_folders
 from fireact.runs.acting import act, cut_short, open_run
 from fireact.runs.preflight.jobs import check
 from fireact.trajectories.selection import Selection, check_formats, export
@@ -30,7 +30,7 @@ def collect(cfg: Config) -> int:
         metrics = act(cfg, run, task, questions, selection, selection.seems_enough)
         write_lines(run.folder / "trajectories.jsonl", (t.to_json() for t in selection.kept))
         export(cfg.export, selection.kept, run.folder)
-        run.finish({"target": target, **selection.counts(), **metrics})
+        run.finish(outputs.figures(run.folder, {"target": target, **selection.counts(), **metrics}))
     print(f"{task.name} by {cfg.method.name}: {selection.summary()}{cut_short(metrics)}; see "
           f"{run.folder / 'trajectories.jsonl'}")
     return len(selection.kept)

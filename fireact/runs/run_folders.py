@@ -89,8 +89,19 @@ def open(folder: str | Path, config: Mapping[str, Any]) -> Run:
         for lines in (folder / name for name in APPENDED):
             if lines.exists():
                 repair_lines(lines)
+        if (folder / METRICS).exists() and not _is_whole(folder / METRICS):
+            print(f"{folder / METRICS} is damaged; the run goes on, and writes it again", flush=True)
+            (folder / METRICS).unlink(missing_ok=True)  # another rank may have
     finished = State.FINISHED if (folder / METRICS).exists() else State.RESUMING
     return Run(folder, config_hash(shaped), finished if resuming else State.NEW)
+
+
+def _is_whole(metrics: Path) -> bool:
+    """Whether a file holds what ``Run.finish`` writes."""
+    try:
+        return "config_hash" in json.loads(metrics.read_text(encoding="utf-8"))
+    except (ValueError, TypeError):
+        return False
 
 
 def is_first_rank() -> bool:

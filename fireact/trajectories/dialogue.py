@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from fireact.errors import ParseError
-from fireact.trajectories.records import Step, Trajectory
+from fireact.trajectories.records import FINISH, SEARCH, Step, Trajectory
 from fireact.trajectories.tool_schema import ToolSchema
 
-_ACTION_LINE = re.compile(r"^Action:[ \t]*(\w+)\[(.*)\][ \t]*$", re.MULTILINE)
-_COMPLETE_ACTION_LINE = re.compile(_ACTION_LINE.pattern + r"\n", re.MULTILINE)
+_ACTION_LINE = re.compile(r"Action:[ \t]*(\w+)\[(.*)\][^\S\n]*$", re.MULTILINE)
+_ACTION = re.compile(r"^Action:[ \t]*(\w+)\[", re.MULTILINE)
 STOP = "\nObservation:"
 THINK = ("<think>", "</think>")  # what stands around reasoning in a turn, however the model itself marks it
 _BLOCK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
@@ -60,12 +60,52 @@ def parse_step(text: str) -> Step:
     """
     start = _start(text)
     spoken = text[start:]
-    match = None if start is None else _ACTION_LINE.search(spoken)
-    if match is None:
+    action = None if start is None else _action(spoken)
+    if action is None:
         raise ParseError("no line of the form Action: name[argument]")
     reasoning = "\n\n".join(filter(None, map(str.strip, _BLOCK.findall(text[:start]))))
-    thought = reasoning_block(reasoning) + _unlabelled(spoken[: match.start()])
-    return Step(thought.strip(), match.group(1), match.group(2))
+    thought = reasoning_block(reasoning) + _unlabelled(spoken[: action.start])
+    return Step(thought.strip(), action.name, action.argument)
+
+
+@dataclass(frozen=True, slots=True)
+class _Action:
+    """Where an action stands in a text, and what it is."""
+
+    start: int
+    end: int
+    name: str
+    argument: str
+
+
+def _action(text: str, finished: bool = False) -> _Action | None:
+    """The first action in ``text``; with ``finished`` one that nothing more can be added to.
+
+    The argument of a search or an answer ends with its line. One of another tool, such as a program, may have several
+    lines: it ends where a line does whose last bracket closes the first; if none does, with its line too.
+    """
+    for head in _ACTION.finditer(text):
+        line, name = _ACTION_LINE.match(text, head.start()), head[1]
+        end = line.end() if line else None
+        if name not in (SEARCH, FINISH):
+            closed = _closed(text, head.end())
+            end = closed if closed is not None or finished else end
+        if end is not None and not (finished and end == len(text)):
+            return _Action(head.start(), end, name, text[head.end() : text.rindex("]", head.end(), end)])
+    return None
+
+
+def _closed(text: str, begin: int) -> int | None:
+    """The end of the line whose last bracket closes the one before ``begin``; None where none does."""
+    open_brackets = 1
+    while begin < len(text):
+        end = text.find("\n", begin)
+        end = len(text) if end < 0 else end
+        open_brackets += text.count("[", begin, end) - text.count("]", begin, end)
+        if not open_brackets and text[begin:end].rstrip().endswith("]"):
+            return end
+        begin = end + 1
+    return None
 
 
 def _start(text: str) -> int | None:
@@ -101,8 +141,8 @@ def reasoning_block(reasoning: str) -> str:
 def cut_after_action(text: str) -> str | None:
     """``text`` up to the end of its first finished action line, newline excluded; None if there is none yet."""
     start = _start(text)
-    match = None if start is None else _COMPLETE_ACTION_LINE.search(text[start:])
-    return None if start is None or match is None else text[: start + match.end() - 1].rstrip()
+    action = None if start is None else _action(text[start:], finished=True)
+    return None if start is None or action is None else text[: start + action.end].rstrip()
 
 
 def turn_is_over(text: str, stops: Sequence[str] = (STOP,)) -> bool:

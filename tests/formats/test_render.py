@@ -335,3 +335,26 @@ def test_ids_of_the_embedded_backbone(embedded_tokenizer: Any) -> None:
     }
     assert ids == [int(number) for piece in pieces.values() for number in piece.split()]
     assert targets == [name.startswith("«") for name, piece in pieces.items() for _ in piece.split()]
+
+
+@pytest.mark.parametrize(
+    ("text", "argument", "rest"),
+    [
+        ("Action: python[x = 3\nprint(x*4)]", "x = 3\nprint(x*4)", "\nmore"),
+        ("Action: python[x = [1, 2]\nprint(x[0])]  ", "x = [1, 2]\nprint(x[0])", "\nAction: search[no]"),
+        ('Action: lookup[{"key": "]"}]', '{"key": "]"}', ""),  # no bracket closes the first: the line's last does
+        ("Action: python[print('[')]", "print('[')", ""),
+        ("Action: finish[yes]\r", "yes", "\nmore"),
+    ],
+)
+def test_another_tool_s_argument_may_have_several_lines(text: str, argument: str, rest: str) -> None:
+    step = parse_step(f"Thought: t\n{text}{rest}")
+    assert (step.thought, step.argument) == ("t", argument)
+    assert parse_step(step_text(step)) == step
+    if rest:
+        assert cut_after_action(f"{text}{rest}") == text.rstrip()
+
+
+def test_the_lines_of_a_search_are_no_argument() -> None:
+    with pytest.raises(ParseError):
+        parse_step("Action: search[a\nb]")

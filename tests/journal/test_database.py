@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import subprocess
+import sys
+import threading
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from fireact.errors import ConfigError, StorageError
 from fireact.journal import database
 from fireact.journal.store import Journal
 from fireact.trajectories.dialogue import Dialogue
+from tests.conftest import ROOT
 from tests.journal.asking import DIALOGUE, Model, ask, opened
 
 
@@ -167,3 +171,35 @@ def test_runs_share_a_journal_at_the_same_time(tmp_path: Path) -> None:
     with opened(tmp_path, Model()) as one, opened(tmp_path, Model()) as other:
         said = asyncio.run(one.complete(DIALOGUE))
         assert asyncio.run(other.complete(DIALOGUE)) == said
+
+_OTHERS = """
+import sys
+from fireact.journal.store import Journal
+
+for _ in range(40):
+    journal = Journal(sys.argv[1])
+    entry = journal.reserve(1.0, 1e9)
+    journal.settle(entry, 0.5)
+    journal.close()
+"""
+
+
+def test_several_processes_open_write_and_close_one_journal_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    command = [sys.executable, "-c", _OTHERS, str(path)]
+    others = [subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) for _ in range(4)]
+    assert [(other.communicate()[1], other.returncode) for other in others] == [("", 0)] * 4
+    with closing(Journal(path)) as journal:
+        assert journal.total() == 4 * 40 * 0.5
+
+
+def test_a_journal_that_another_program_holds_for_a_while_is_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "journal.sqlite"
+    with closing(Journal(path)) as journal, closing(sqlite3.connect(path, check_same_thread=False)) as other:
+        other.isolation_level = None
+        other.execute("BEGIN IMMEDIATE")
+        letting_go = threading.Timer(0.5, other.execute, ["ROLLBACK"])
+        letting_go.start()
+        journal.pay(1.0)
+        letting_go.join()
+        assert journal.total() == 1.0

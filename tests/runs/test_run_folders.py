@@ -168,3 +168,19 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
         (tmp_path / name).write_text("half")
     with run_folders.locked(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {*others, ".lock", ".fireact-run.json"}
+
+
+@pytest.mark.parametrize("damage", ["", "{", "null", "3", "[]", '{"em": 0.5}', "\\udc80"])
+def test_a_run_whose_figures_are_damaged_goes_on_and_writes_them_again(
+    damage: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = _begun(tmp_path / "a")
+    run.finish({"em": 0.5})
+    (tmp_path / "a" / "metrics.json").write_text(damage)
+    again = run_folders.open(tmp_path / "a", CONFIG)
+    assert again.state is State.RESUMING
+    assert capsys.readouterr().out == (
+        f"{tmp_path}/a/metrics.json is damaged; the run goes on, and writes it again\n"
+    )
+    again.finish({"em": 0.5})
+    assert run_folders.open(tmp_path / "a", CONFIG).metrics == {"em": 0.5, "config_hash": run.config_hash}
