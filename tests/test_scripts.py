@@ -263,3 +263,37 @@ def test_a_mistake_is_one_sentence(run, tiny_folder, tmp_path, overrides, senten
     assert failed.returncode == 1
     assert sentence in failed.stderr
     assert "Traceback" not in failed.stderr and failed.stderr.strip().count("\n") == 0
+
+
+def test_native_calls_from_a_file_of_rows_to_a_model_that_acts(run, tiny_folder, tmp_path):
+    """Two tools, two calls in a turn, a turn that is not learnt, a system text; evaluate.py asks in the same form."""
+    question = {"id": "q", "text": "Who wrote it?", "answer": "Y", "task": "t", "split": "train", "system": "Look."}
+    steps = [
+        {"thought": "Both.", "action": "search", "argument": "it", "observation": "A book\nby Y."},
+        {"thought": "", "action": "search", "argument": 'a "b"', "observation": "7", "continues": True},
+        {"thought": "", "action": "search", "argument": "Y", "observation": "?", "learnt": False},
+        {"thought": "", "action": "finish", "argument": "Y", "observation": None},
+    ]
+    text, number = ({"type": "object", "properties": {name: {"type": kind}}} for name, kind in
+                    (("query", "string"), ("row", "integer")))  # fmt: skip
+    tools = [{"name": "search", "description": "", "parameters": text},
+             {"name": "cell", "description": "", "parameters": number}]  # fmt: skip
+    row = {"question": question, "method": "react", "steps": steps, "ending": "finish", "answer": "Y",
+           "score": {"em": 1.0, "f1": 1.0, "correct": True}, "tools": tools}  # fmt: skip
+    (tmp_path / "mine.jsonl").write_text("".join(
+        json.dumps({**row, "question": {**question, "id": f"q{n}"}}) + "\n" for n in range(4)
+    ))  # fmt: skip
+    backbone = ["backbone=tiny_random", f"backbone.path={tiny_folder}", "backbone.format=tools"]
+    refused = run("train.py", *backbone, "data=file", f"data.path={tmp_path}/mine.jsonl")
+    sentence = "chat template shows the model no tools; use +backbone.chat_template=hermes, which says them in a"
+    assert (refused.returncode, refused.stderr.count("\n")) == (1, 1) and sentence in refused.stderr
+    backbone.append("+backbone.chat_template=hermes")
+    tuned = run("train.py", *backbone, "data=file", f"data.path={tmp_path}/mine.jsonl", f"run_dir={tmp_path}/tuned")
+    assert tuned.returncode == 0, tuned.stderr
+    assert "kept 4" in tuned.stdout
+    acting = ["method=fireact", f"tuned={tmp_path}/tuned/adapter", "task.limit=2", "lm.max_new_tokens=8"]
+    acted = run("evaluate.py", *backbone, *acting, f"run_dir={tmp_path}/acted")
+    assert acted.returncode == 0, acted.stderr
+    first = json.loads((tmp_path / "acted" / "predictions.jsonl").read_text().splitlines()[0])
+    assert first["ending"] == "parse_failure" and len(first["steps"]) == 3  # nothing of random weights is an answer
+    assert first["steps"][0]["observation"] == "That turn held no action. Call search, or answer."

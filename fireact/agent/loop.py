@@ -105,9 +105,9 @@ class Loop:
                 steps = (parse_step(text),)
             except ParseError:
                 return (Step(text, "", ""),)
-        if all(step.action in self._actions for step in steps):
+        if not steps[0].action or all(step.action in self._actions for step in steps):
             return steps
-        return (Step(text or steps[0].thought, "", ""),)
+        return (Step(text or step_text(steps[0]), "", ""),)
 
     def _correction(self, is_native: bool) -> str:
         if is_native:

@@ -18,7 +18,9 @@ from fireact.trajectories.tool_schema import ToolSchema
 Said = tuple[str, list[Call]]
 Reader = Callable[[str, Sequence[ToolSchema]], Said]
 
-_ANALYSIS = re.compile(r"(?:<\|start\|>assistant)?<\|channel\|>analysis<\|message\|>(.*?)(?:<\|end\|>|\Z)", re.DOTALL)
+_ANALYSIS = re.compile(  # SentencePiece's decoder puts spaces after control tokens
+    r"(?:<\|start\|>\s*assistant\s*)?<\|channel\|>\s*analysis\s*<\|message\|>(.*?)(?:<\|end\|>|\Z)", re.DOTALL
+)
 _FUNCTION = re.compile(r"<tool_call>\s*<function=([^>\n]+)>(.*?)</function>\s*</tool_call>\s*", re.DOTALL)
 _PARAMETER = re.compile(r"\s*<parameter=([^>\n]+)>\n?(.*?)\n?</parameter>\s*", re.DOTALL)
 _NAMED = re.compile(r"\s*([\w.-]+)(?:\[CALL_ID\]\w+)?\[ARGS\]\s*")
@@ -151,7 +153,7 @@ def _call(value: Any) -> Call:
 
 
 def _messages(text: str) -> Iterator[str]:
-    return filter(str.strip, re.split(r"<\|end\|>|<\|start\|>assistant|<\|call\|>|<\|return\|>", text))
+    return filter(str.strip, re.split(r"<\|end\|>|<\|start\|>\s*assistant|<\|call\|>|<\|return\|>", text))
 
 
 def _typed(value: str, about: Any) -> Any:

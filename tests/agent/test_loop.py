@@ -176,11 +176,11 @@ def test_native_calls_count_as_rounds():
 
 
 def test_a_native_turn_without_an_action_is_asked_for_again():
-    bad = (Step("said", "", ""),)
+    bad = (Step("said\ndelete {}", "", ""),)  # more than its text, which holds no calls where a server tells them apart
     lm = Calls(bad, (Step("", "lookup", "x"),), bad)
     episode = run(ReAct("fireact", None), lm)
     assert lm.asked[1].turns[0].observation == "That turn held no action. Call search, or answer."
-    assert [step.thought for step in episode.steps] == ["said"] * 3
+    assert [step.thought for step in episode.steps] == ["said\ndelete {}", "said", "said\ndelete {}"]
     assert (episode.ending, episode.error) == (Ending.PARSE_FAILURE, "length")
     lm = Calls((Step("", "search", "x"),), (Step("", "finish", "Y"),))
     assert run(ReAct("cot", None, actions=["finish"]), lm).answer == "Y"

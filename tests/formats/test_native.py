@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -339,3 +340,20 @@ def test_the_shipped_template_says_chatml_where_there_are_no_tools() -> None:
 def test_malformed_json_is_a_parse_error() -> None:
     with pytest.raises(ParseError):
         readers.hermes("<tool_call>{</tool_call>", ())
+
+
+@pytest.mark.parametrize("kind", TEMPLATES)
+def test_no_text_ends_in_anything_but_steps(kind: str) -> None:
+    """What is read of replies torn, doubled and mixed at random places is said and read again as it is."""
+    form, _ = form_of(kind)
+    dialogue = dialogue_of(trajectory(*STEPS))
+    replies = [TEMPLATES[name][1] for name in TEMPLATES]
+    draw = random.Random(0)
+    for _ in range(300):
+        one, other = TEMPLATES[kind][1], draw.choice(replies)
+        at, to = draw.randrange(len(one) + 1), draw.randrange(len(other) + 1)
+        text = form.cut(form.heard(one[:at] + other[to:])[1]).strip()
+        steps = form.steps(text, dialogue)
+        assert steps and (steps == (Step(text, "", ""),) or all(step.action for step in steps))
+        said = [Turn("", None, step=step) for step in steps]
+        form.prompt(replace(dialogue, turns=(*dialogue.turns[:1], *said)))
