@@ -40,7 +40,9 @@ def stopped(runs: Runs, number: str, stops: int, rng: random.Random) -> Counter[
             right = process.returncode in (RIGHT[number], 0, -getattr(signal, f"SIG{number}"))
             counts[f"exit code {process.returncode}"] += 1
             counts["wrong exit codes"] += not right
-        counts["traces"] += b"Traceback" in said
+        if b"Traceback" in said:
+            counts["traces"] += 1
+            print(said.decode()[-2000:], flush=True)
         if process.returncode == 0:
             counts["ends"] += 1
             now = runs.content()

@@ -29,9 +29,8 @@ _CONSTANTS = {"pi": math.pi, "e": math.e}
 class Calculator:
     """Evaluates an expression of numbers, ``+ - * / // % **``, brackets, ``pi``, ``e`` and common functions.
 
-    ``^`` is a power, ``×`` and ``÷`` are read, and commas between thousands are dropped
-    where no function is called. Results of more than 300
-    digits are refused, so that no expression takes long.
+    ``^`` is a power, ``×`` and ``÷`` are read, and commas between thousands are dropped where
+    no function is called. Results of more than 300 digits are refused, so that no expression takes long.
     """
 
     schema = ToolSchema(
@@ -83,7 +82,7 @@ def evaluated(expression: str) -> str:
 def _plain(expression: str) -> str:
     for sign, plain in {"^": "**", "×": "*", "÷": "/", "−": "-"}.items():
         expression = expression.replace(sign, plain)
-    expression = expression.strip()
+    expression = " ".join(expression.split())
     if any(sign.isalpha() for sign in expression):  # a comma may stand between the arguments of a function
         return expression
     return _THOUSANDS.sub("", expression)

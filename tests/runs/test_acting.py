@@ -132,10 +132,12 @@ def serving(*answers: Answer) -> Iterator[Loopback]:
     thread.start()
     server = Loopback(*answers)
     asyncio.run_coroutine_threadsafe(server.__aenter__(), loop).result()
-    yield server
-    asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
-    loop.call_soon_threadsafe(loop.stop)
-    thread.join()
+    try:
+        yield server
+    finally:
+        asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join()
 
 
 def test_a_budget_without_a_journal_is_refused(tmp_path: Path) -> None:
