@@ -27,5 +27,8 @@ class Method(Protocol):
     name: str
 
     async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
-        """Act until an ending; failures of model and tool are endings, not exceptions."""
+        """Act until an ending; failures of model and tool are endings, not exceptions.
+
+        Where a run has ``tools`` besides the search tool, by name, they are a fourth argument.
+        """
         ...

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 
 from fireact.agent.base import Episode
 from fireact.errors import BudgetError, ModelError, ParseError, ToolError
 from fireact.lms.base import Completion, LanguageModel
-from fireact.tools.base import SearchTool
+from fireact.tools.base import SearchTool, Tool
 from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step, step_text
-from fireact.trajectories.records import FINISH, Ending, Question, Step, Usage
+from fireact.trajectories.records import FINISH, SEARCH, Ending, Question, Step, Usage
 from fireact.trajectories.storage.reading import joined
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
+
+NO_TOOLS: Mapping[str, Tool] = MappingProxyType({})
 
 
 class Loop:
@@ -23,6 +27,7 @@ class Loop:
         actions: the actions the method allows.
         max_rounds: actions at most, ``finish`` included.
         max_retries: turns without a well-formed action that are answered with a correction before the episode ends.
+        tools: what may be called besides the search tool, by name.
         prefill: the words that the turn of a round (counted from 1) is made to begin with; empty for none.
     """
 
@@ -33,8 +38,12 @@ class Loop:
         max_rounds: int,
         max_retries: int,
         prefill: Callable[[int], str],
+        tools: Mapping[str, Tool] = NO_TOOLS,
     ) -> None:
-        self._few_shot, self._actions = few_shot, actions
+        self._few_shot, self._tools = few_shot, tools
+        searches, ends = ([name] if name in actions else [] for name in (SEARCH, FINISH))
+        self._actions = (*searches, *tools, *ends)
+        self._schemas = schemas_of(actions, tools)
         self._max_rounds, self._max_retries, self._prefill = max_rounds, max_retries, prefill
         self._steps: list[Step] = []
         self._turns: list[Turn] = []
@@ -48,7 +57,8 @@ class Loop:
             if rounds == self._max_rounds:
                 break
             prefill = self._prefill(rounds + 1)
-            dialogue = Dialogue(question.prompt(), self._few_shot, tuple(self._turns), prefill, question.system)
+            turns = tuple(self._turns)
+            dialogue = Dialogue(question.prompt(), self._few_shot, turns, prefill, question.system, self._schemas)
             try:
                 completion = await lm.complete(dialogue)
             except BudgetError as error:
@@ -70,13 +80,22 @@ class Loop:
                     self._steps.append(step)
                     return self._end(Ending.FINISH, step.argument)
                 try:
-                    observation = joined(await search.search(step.argument))
+                    observation = joined(await self._called(step, search))
                 except ToolError as error:
                     self._steps.append(step)
                     return self._end(Ending.TOOL_FAILURE, error=str(error))
                 self._usage = dataclasses.replace(self._usage, search_calls=self._usage.search_calls + 1)
                 self._observe(step, observation, text, completion)
         return self._end(Ending.STEP_LIMIT)
+
+    async def _called(self, step: Step, search: SearchTool) -> str:
+        """What the action of ``step`` is answered; the model's own mistakes in a call are answers too."""
+        if (tool := self._tools.get(step.action)) is None:
+            return await search.search(step.argument)
+        try:
+            return await tool.call(tool.schema.arguments(step.argument))
+        except ParseError as mistake:
+            return f"Error: {mistake}."
 
     def _said(self, text: str, steps: tuple[Step, ...] | None) -> tuple[Step, ...]:
         """The steps of a turn, read from ``text`` unless the model tells them; one without an action where it takes
@@ -119,3 +138,9 @@ class Loop:
     def _end(self, ending: Ending, answer: str = "", error: str = "") -> Episode:
         usage = dataclasses.replace(self._usage, seconds=time.monotonic() - self._started)
         return Episode(tuple(self._steps), ending, answer, usage, error)
+
+
+def schemas_of(actions: Sequence[str], tools: Mapping[str, Tool]) -> tuple[ToolSchema, ...]:
+    """What a model is told of its tools; nothing where it has the paper's search alone, which every format knows."""
+    searches = (SEARCH_TOOL,) if SEARCH in actions else ()
+    return (*searches, *(tool.schema for tool in tools.values())) if tools else ()

@@ -7,17 +7,17 @@ trajectories mix with the others; FireAct (Chen et al. 2023) is a tuned model wi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 from fireact.agent.base import Episode
-from fireact.agent.loop import Loop
+from fireact.agent.loop import NO_TOOLS, Loop
 from fireact.errors import ConfigError
 from fireact.lms.base import LanguageModel
 from fireact.ranges import Count, Retries, Text
-from fireact.tools.base import SearchTool
+from fireact.tools.base import SearchTool, Tool
 from fireact.trajectories.records import FINISH, SEARCH, Question
 
 PROMPTS = Path(__file__).parent / "prompts"
@@ -57,11 +57,12 @@ class ReAct:
         self.trains_on = tuple(trains_on)
         self._prompt, self._max_rounds, self._max_retries = prompt, max_rounds, max_retries
 
-    async def run(self, question: Question, lm: LanguageModel, search: SearchTool) -> Episode:
+    async def run(
+        self, question: Question, lm: LanguageModel, search: SearchTool, tools: Mapping[str, Tool] = NO_TOOLS
+    ) -> Episode:
         """See ``Method``; raises ConfigError where the prompt file is missing."""
-        return await Loop(self.few_shot, self.actions, self._max_rounds, self._max_retries, self.prefill).run(
-            question, lm, search
-        )
+        loop = Loop(self.few_shot, self.actions, self._max_rounds, self._max_retries, self.prefill, tools)
+        return await loop.run(question, lm, search)
 
     def prefill(self, round_: int) -> str:
         """The words forced on the turn of ``round_``, counted from 1; none here."""

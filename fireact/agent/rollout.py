@@ -6,17 +6,18 @@ import asyncio
 import json
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fireact.agent.base import Method
+from fireact.agent.base import Episode, Method
+from fireact.agent.loop import schemas_of
 from fireact.lms.base import LanguageModel
-from fireact.tools.base import SearchTool
+from fireact.tools.base import SearchTool, Tool
 from fireact.tools.calls import begin
 from fireact.trajectories.files import read
-from fireact.trajectories.records import Ending, Question, Score, Trajectory
+from fireact.trajectories.records import SEARCH, Ending, Question, Score, Trajectory
 from fireact.trajectories.storage.writing import append_line, write_lines
 
 # Endings that say nothing of the question.
@@ -25,13 +26,15 @@ OUTAGES = frozenset({Ending.BUDGET, Ending.MODEL_FAILURE, Ending.TOOL_FAILURE})
 
 @dataclass(frozen=True)
 class Rollout:
-    """Who acts, with what, and how answers are scored. ``provenance`` is copied into every trajectory."""
+    """Who acts, with what, and how answers are scored. ``provenance`` is copied into every trajectory;
+    ``tools`` are those besides the search tool, by the names that a model calls."""
 
     method: Method
     lm: LanguageModel
     search: SearchTool
     score: Callable[[Question, str], Score]
     provenance: Mapping[str, str]
+    tools: Mapping[str, Tool] = field(default_factory=dict)
 
     async def run(self, questions: Iterable[Question]) -> AsyncIterator[Trajectory]:
         """Yield trajectories as they finish, keeping ``lm.concurrency`` dialogues in flight.
@@ -58,7 +61,7 @@ class Rollout:
 
     async def _act(self, question: Question) -> Trajectory:
         calls = begin(question)
-        episode = await self.method.run(question, self.lm, self.search)
+        episode = await self._episode(question)
         usage, now = episode.usage, datetime.now(UTC)
         if calls.made:  # in a replay the recorded times hold
             usage, now = replace(usage, seconds=calls.seconds), datetime.fromtimestamp(calls.finished, UTC)
@@ -66,9 +69,15 @@ class Rollout:
         if episode.error:
             provenance["error"] = episode.error
         score = self.score(question, episode.answer)
+        told = schemas_of(getattr(self.method, "actions", (SEARCH,)), self.tools)
         return Trajectory(
-            question, self.method.name, episode.steps, episode.ending, episode.answer, score, usage, provenance
+            question, self.method.name, episode.steps, episode.ending, episode.answer, score, usage, provenance, told
         )
+
+    async def _episode(self, question: Question) -> Episode:
+        if not self.tools:
+            return await self.method.run(question, self.lm, self.search)
+        return await self.method.run(question, self.lm, self.search, self.tools)  # type: ignore[call-arg]
 
 
 def act_out(
@@ -136,3 +145,5 @@ async def _closing(work: Coroutine[Any, Any, None], rollout: Rollout) -> None:
     finally:
         await rollout.lm.aclose()
         await rollout.search.aclose()
+        for tool in rollout.tools.values():
+            await tool.aclose()

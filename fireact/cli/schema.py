@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 
 from annotated_types import Interval
 
-from fireact.ranges import Count, Natural, NoEffect, Seed, Text, Texts, Unnamed
+from fireact.ranges import Count, Natural, NoEffect, Seconds, Seed, Text, Texts, Unnamed
 
 Replay = Literal["reuse", "only", "off", False]  # YAML takes a bare off for False
 Held = Annotated[float, Interval(ge=0, lt=1)] | Count  # a share, or so many rows
@@ -122,6 +122,16 @@ class Train(Common):
     process_per_cell: Unnamed[bool | None]
 
 
+@dataclass
+class Tools:
+    """``tools``: what may be called besides the search tool, and within which limits."""
+
+    named: Group
+    timeout_s: NoEffect[Seconds]
+    max_chars: Count
+    on_error: Literal["observation", "end"]
+
+
 @dataclass(kw_only=True)
 class Acting(Common):
     """Of generate.py and evaluate.py."""
@@ -129,6 +139,7 @@ class Acting(Common):
     task: Group
     method: Group
     search: Group
+    tools: Tools | None = None
     lm: Group
     backbone: Group
     tuned: NoEffect[Text | None]  # a place; what is in it counts, and whoever opens the run adds its digest

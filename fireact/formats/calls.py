@@ -8,15 +8,10 @@ from typing import Any, NoReturn
 
 from fireact.errors import DataError, ParseError
 from fireact.trajectories.dialogue import Dialogue
-from fireact.trajectories.records import FINISH, SEARCH, Step
+from fireact.trajectories.records import FINISH, Step
 from fireact.trajectories.storage.reading import joined
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
-SEARCH_TOOL = ToolSchema(
-    SEARCH, "Looks a text up and returns what is found.",
-    '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}',
-)  # fmt: skip
-"""What a model is told where a dialogue says nothing of its tools: that it may search, as the paper's does."""
 Call = tuple[str, dict[str, Any]]
 
 

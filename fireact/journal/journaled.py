@@ -9,7 +9,7 @@ from typing import Any
 
 from fireact.journal.store import Asked, Journal, Source, json_text
 from fireact.lms.base import Completion, LanguageModel
-from fireact.tools.base import SearchTool
+from fireact.tools.base import SearchTool, Tool
 from fireact.trajectories.dialogue import Dialogue
 from fireact.trajectories.records import Step
 
@@ -73,6 +73,29 @@ class JournaledSearch:
         """See ``SearchTool``; the journal stays open."""
         if self._search is not None:
             await self._search.aclose()
+
+
+class JournaledTool:
+    """``tool`` behind a journal, which alone answers where it replays ``only``; ``settings`` as for a model.
+
+    A call of one that is not idempotent is kept at its place: its question's own, as often as that asks.
+    """
+
+    def __init__(self, tool: Tool, journal: Journal, settings: Mapping[str, Any]) -> None:
+        self._tool, self._journal = tool, journal
+        self.schema, self.idempotent = tool.schema, tool.idempotent
+        self._source = Source("tool", json_text({**settings, "schema": tool.schema.to_json()}))
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """See ``Tool``; besides, what ``Journal.answer`` raises."""
+        asked = Asked({"arguments": dict(arguments)})
+        return await self._journal.answer(
+            self._source, self.schema.name, not self.idempotent, asked, lambda: self._tool.call(arguments)
+        )
+
+    async def aclose(self) -> None:
+        """See ``Tool``; the journal stays open."""
+        await self._tool.aclose()
 
 
 def _of(part: LanguageModel | SearchTool) -> tuple[str, bool]:

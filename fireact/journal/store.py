@@ -37,7 +37,7 @@ _TOTAL = "SELECT TOTAL(usd) FROM payments"
 _RESERVE = f"INSERT INTO payments (usd, made) SELECT ?, ? WHERE ({_TOTAL}) + ? <= ? RETURNING id"
 _REQUESTS = "SELECT settings, few_shot, request FROM calls JOIN sources ON sources.id = source WHERE kind = ?"
 _SHOWN = 60  # characters of a text round the place where it differs from another
-_KINDS = {"lm": "language model", "search": "search tool"}
+_KINDS = {"lm": "language model", "search": "search tool", "tool": "tool"}
 # Failures that end an episode; anything else stops a run and is no answer.
 _ENDINGS: dict[str, type[FireActError]] = {error.__name__: error for error in (BudgetError, ModelError, ToolError)}
 
@@ -62,7 +62,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Who is asked: ``kind`` is lm or search, ``settings`` JSON text; ``few_shot`` is what a model reads first."""
+    """Who is asked: ``kind`` is lm, search or tool, ``settings`` JSON text; ``few_shot``, what a model reads first."""
 
     kind: str
     settings: str

@@ -66,11 +66,12 @@ def act(
     path, method = run.folder / "predictions.jsonl", build(cfg.method)
     prompt = method.few_shot  # read first: a missing one is said before any weights are loaded
     adapter = weights(cfg.lm.get("adapter"))
-    with parts(cfg) as (lm, search), RolloutProgress(f"{task.name} {method.name}", len(questions)) as progress:
+    with parts(cfg) as (lm, search, tools), RolloutProgress(f"{task.name} {method.name}", len(questions)) as progress:
         provenance = {
             "lm": lm.name,
             **({"tuned_sha256": " ".join(adapter.values())} if adapter else {}),
             "search": search.name,
+            **({"tools": " ".join(tools)} if tools else {}),
             "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16],
             "seed": str(cfg.seed),
         }
@@ -79,7 +80,7 @@ def act(
             progress(trajectory)
             select(trajectory)
 
-        act_out(Rollout(method, lm, search, task.score, provenance), questions, path, finished, enough)
+        act_out(Rollout(method, lm, search, task.score, provenance, tools), questions, path, finished, enough)
     _say_outages(path, run)
     measure = getattr(task, "measure", None)  # a user's class may lack it
     named = re.search(r"\[(.+)\]", search.name)  # bm25[miniwiki] k=1 searches miniwiki; a service has no corpus

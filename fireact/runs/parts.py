@@ -2,35 +2,61 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
 from fireact.cli import Config, build, resolved
-from fireact.journal.journaled import JournaledModel, JournaledSearch
+from fireact.errors import ConfigError
+from fireact.journal.journaled import JournaledModel, JournaledSearch, JournaledTool
 from fireact.journal.store import Journal, Replay
 from fireact.lms.base import LanguageModel
 from fireact.runs.adapters import weights
 from fireact.runs.result_keys import result_keys
-from fireact.tools.base import SearchTool
+from fireact.tools.base import SearchTool, Tool
+from fireact.tools.limited import Limited
+from fireact.trajectories.records import FINISH, SEARCH
 from fireact.trajectories.storage.digests import digests
 
 # Of a task whose documents are searched, what says which questions are asked and changes no document.
 _OF_QUESTIONS = ("corpus.limit", "corpus.order", "corpus.prompts")
 
+_NAME = re.compile(r"\w+")
+
 
 @contextmanager
-def parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool]]:
-    """The model and the search tool, behind the configured journal."""
+def parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool, dict[str, Tool]]]:
+    """The model, the search tool and the other tools by name, behind the configured journal."""
     if cfg.journal.replay in ("off", False):  # YAML takes a bare off for False
-        yield build(cfg.lm), build(cfg.search)
+        yield build(cfg.lm), build(cfg.search), named_tools(cfg.get("tools"))
         return
     with closing(Journal(cfg.journal.path, cfg.journal.replay)) as journal:
         search, lm = _search(cfg.search, journal), None
         if journal.replay is Replay.REUSE:
             # Whoever keeps a budget enters its calls in the journal, next to those of other runs.
             lm = build(cfg.lm, ledger=journal) if "budget_usd" in cfg.lm else build(cfg.lm)
-        yield JournaledModel(lm, journal, {**settings("lm", cfg.lm), **weights(cfg.tuned)}), search
+        tools = named_tools(cfg.get("tools"), journal)
+        yield JournaledModel(lm, journal, {**settings("lm", cfg.lm), **weights(cfg.tuned)}), search, tools
+
+
+def named_tools(node: Config | None, journal: Journal | None = None) -> dict[str, Tool]:
+    """The tools besides the search tool, each within its limits, by the names that a model calls.
+
+    Raises:
+        ConfigError: two have one name, or one has that of another action.
+    """
+    found: dict[str, Tool] = {}
+    for key, below in (node.named.items() if node else ()):
+        assert node is not None
+        tool: Tool = Limited(build(below), node.timeout_s, node.max_chars, node.on_error)
+        name = tool.schema.name
+        if name in found or name in (SEARCH, FINISH) or not _NAME.fullmatch(name):
+            raise ConfigError(f"tools.named.{key} is called {name}, which another action is, or which is no word of "
+                              "letters, digits and _; give its schema another name")
+        limits = {"max_chars": node.max_chars, "on_error": node.on_error}
+        found[name] = JournaledTool(tool, journal, {**settings("tool", below), **limits}) if journal else tool
+    return found
 
 
 def settings(kind: str, node: Config) -> dict[str, Any]:

@@ -1,8 +1,12 @@
-"""The seam for search tools: one query in, one short text out, as a search engine's first snippet."""
+"""The seams for tools. A search tool takes one query and gives one short text, as a search engine's first snippet; any
+other takes named arguments, which its schema describes."""
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from fireact.trajectories.tool_schema import ToolSchema
 
 NOTHING = "None"  # the paper's answer where nothing is found
 
@@ -27,4 +31,28 @@ class SearchTool(Protocol):
 
     async def aclose(self) -> None:
         """Release connections; the tool answers no more."""
+        ...
+
+
+class Tool(Protocol):
+    """A tool besides the search tool. The model calls it by its ``schema``'s name.
+
+    One that is ``idempotent`` answers the same call alike whoever asks and however often, so that episodes may share
+    an answer; an answer of any other is its question's own, and its place's in the episode.
+    """
+
+    schema: ToolSchema
+    idempotent: bool
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """The observation.
+
+        Raises:
+            ToolError: the tool could not answer.
+            ConfigError: it never will, as it is set up; this stops the run.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release what it holds; the tool answers no more."""
         ...

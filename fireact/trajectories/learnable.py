@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 
 from fireact.errors import DataError, ParseError, quoted
@@ -56,7 +57,7 @@ def _check(trajectory: Trajectory) -> None:
     if not steps:
         raise DataError("steps is empty, so there is nothing to learn; leave the row out")
     for number, step in enumerate(steps, start=1):
-        _check_step(step, f"step {number}")
+        _check_step(step, f"step {number}", [tool.name for tool in trajectory.tools])
         corrected = not step.action and (step.observation or "").startswith(NO_ACTION)
         if not corrected and not trajectory.usage.lm_calls:
             _check_meant(step, f"step {number}")
@@ -69,17 +70,18 @@ def _check(trajectory: Trajectory) -> None:
         raise DataError("the ending is finish, but the last step is not; end it with finish[…], or name another ending")
 
 
-def _check_step(step: Step, what: str) -> None:
-    if step.action not in (SEARCH, FINISH, ""):
+def _check_step(step: Step, what: str, tools: Sequence[str]) -> None:
+    if step.action not in (SEARCH, FINISH, "", *tools):
+        known = ", ".join([SEARCH, *(tool for tool in tools if tool != SEARCH)])
         raise DataError(f"{what} takes the action {quoted(step.action)}, which nothing here can carry out; expected "
-                        f"{SEARCH} or {FINISH}")
+                        f"{known} or {FINISH}, or a row whose tools name it")
     thought = split_reasoning(step.thought)[1].strip()  # reasoning holds no action
     said = step_text(replace(step, thought=thought))
     if STOP in f"\n{said}":
         raise DataError(f"{what} says a line that begins with 'Observation:', where a turn is cut off; take it out")
     if not step.action:
         return
-    if "\n" in step.argument:
+    if "\n" in step.argument and step.action in (SEARCH, FINISH):
         raise DataError(f"the argument of {what} has a line break, where an action ends; write it on one line")
     try:
         again = parse_step(said)

@@ -10,6 +10,10 @@ from typing import Any
 from fireact.errors import DataError, ParseError, quoted
 
 _FIELDS = ("name", "description", "parameters")
+_TYPES: dict[str, tuple[type, ...]] = {
+    "string": (str,), "integer": (int,), "number": (int, float), "boolean": (bool,), "array": (list,),
+    "object": (dict,), "null": (type(None),),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,30 @@ class ToolSchema:
             raise ParseError(f"{self.name} takes a JSON object of arguments")
         return arguments
 
+    def check(self, arguments: Mapping[str, Any]) -> None:
+        """Refuse arguments that the schema rules out by ``required``, ``type``, ``enum`` or a name that it lacks; what
+        else it says is for the tool to check.
+
+        Raises:
+            ParseError: names the argument and what it may be.
+        """
+        schema = json.loads(self.parameters)
+        properties = schema.get("properties", {})
+        if missing := [name for name in schema.get("required", ()) if name not in arguments]:
+            raise ParseError(f"{self.name} needs the argument {missing[0]}")
+        for name, value in arguments.items():
+            if name not in properties:
+                if schema.get("additionalProperties", False) is False:
+                    raise ParseError(f"{self.name} has no argument {name}; it takes {', '.join(properties) or 'none'}")
+                continue
+            about = properties[name] if isinstance(properties[name], dict) else {}
+            wanted = about.get("type", [])
+            kinds = [wanted] if isinstance(wanted, str) else wanted
+            if kinds and not any(_is_a(value, kind) for kind in kinds):
+                raise ParseError(f"{self.name} takes {name} as {' or '.join(map(str, kinds))}")
+            if "enum" in about and value not in about["enum"]:
+                raise ParseError(f"{self.name} takes {name} as one of {', '.join(map(str, about['enum']))}")
+
     def to_json(self) -> dict[str, Any]:
         """An object that ``from_json`` reads back equal."""
         return {"name": self.name, "description": self.description, "parameters": json.loads(self.parameters)}
@@ -74,3 +102,16 @@ class ToolSchema:
         if not isinstance(parameters, Mapping) or not isinstance(parameters.get("properties", {}), Mapping):
             raise DataError(f"the parameters of {what} are no JSON schema of an object")
         return cls(name, description, json.dumps(parameters, ensure_ascii=False, sort_keys=True))
+
+
+def _is_a(value: Any, kind: Any) -> bool:
+    if isinstance(value, bool):
+        return kind == "boolean"
+    return isinstance(value, _TYPES.get(str(kind), (object,)))
+
+
+SEARCH_TOOL = ToolSchema(
+    "search", "Looks a text up and returns what is found.",
+    '{"type": "object", "properties": {"query": {"type": "string"}}, "required": ["query"]}',
+)  # fmt: skip
+"""What a model is told where a dialogue says nothing of its tools: that it may search, as the paper's does."""

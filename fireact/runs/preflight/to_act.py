@@ -19,7 +19,9 @@ from fireact.errors import DataError, ModelError, StorageError, ToolError
 from fireact.models.hub import to_fetch
 from fireact.models.shape import GIB
 from fireact.runs.adapters import check
+from fireact.runs.parts import named_tools
 from fireact.runs.preflight.check import Check
+from fireact.tools.base import Tool
 from fireact.tools.bm25 import read_documents
 from fireact.trajectories.files import read
 from fireact.trajectories.records import SEARCH
@@ -47,6 +49,16 @@ def search(cfg: Config) -> str | None:
     if cfg.journal.replay != "only" and SEARCH in getattr(build(cfg.method), "actions", (SEARCH,)):
         return _search(cfg.search, asks=not Path(cfg.journal.path).exists())
     return None
+
+
+def tools(cfg: Config) -> None:
+    """The tools besides the search tool can be built, and their names tell them apart."""
+    asyncio.run(_closed(named_tools(cfg.get("tools"))))
+
+
+async def _closed(tools: Mapping[str, Tool]) -> None:
+    for tool in tools.values():
+        await tool.aclose()
 
 
 def model(cfg: Config) -> str | None:
@@ -96,6 +108,7 @@ ACTING = (
     Check(questions, ("task",)),
     Check(prompt, ("method",)),
     Check(search, ("search", "method", "journal.replay", "journal.path")),
+    Check(tools, ("tools",)),
     Check(model, ("lm", "journal.replay", "journal.path")),
     Check(logger, ("logger",)),
     Check(journal, ("journal",)),

@@ -104,7 +104,7 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
         ([GOOD[0], model(None), *GOOD[2:]], "message 2: expected the field 'content' to be text"),
         ([user(" "), *GOOD[1:]], "the question is empty"),
         ([GOOD[0], model(" "), *GOOD[2:]], "the model's turn 1 says nothing"),
-        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "step 1 takes the action 'python', which nothing here"),
+        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "step 1 takes the action 'python', which"),
         ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], r"step 1 holds '\*\*action\*\*: search"),
         ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], r"step 1 holds 'Action: search\['"),
         ([GOOD[0], model(f"{ACT}\nAction: finish[Z]"), *GOOD[2:]], "turn 1 acts twice, .* take 'Action: finish"),
