@@ -12,13 +12,13 @@ import pytest
 
 from fireact.errors import ConfigError, DataError, ParseError
 from fireact.formats import readers, text_format
-from fireact.formats.calls import SEARCH_TOOL, schemas
+from fireact.formats.calls import schemas
 from fireact.formats.native import NativeFormat
 from fireact.formats.templates import named_template
 from fireact.training.rows import RowMaker
 from fireact.trajectories.dialogue import Dialogue, Turn, dialogue_of
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 from tests.formats.small import CHATML, byte_level
 
 HERMES = named_template("hermes")
