@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError, DataError, ParseError
-from fireact.formats import readers, text_format
+from fireact.formats import SEGMENTS, readers, text_format
 from fireact.formats.calls import schemas
 from fireact.formats.native import NativeFormat
 from fireact.formats.templates import named_template
@@ -203,6 +203,11 @@ def test_a_template_without_tools_is_refused(template: str, why: str) -> None:
     tokenizer.chat_template = template
     with pytest.raises(ConfigError, match=f"^this backbone's chat template {why}"):
         text_format("tools", tokenizer)
+
+
+def test_an_adapter_of_before_knows_no_calls() -> None:
+    with pytest.raises(ConfigError, match="^this adapter was trained before there was backbone.format=tools"):
+        text_format("tools", byte_level(), encoding=SEGMENTS)
 
 
 @pytest.mark.parametrize("writes", ["'' + call.function.arguments", "call.function.arguments"])  # the other by repr
