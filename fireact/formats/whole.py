@@ -67,7 +67,7 @@ class WholeFormat(ReActTurns, ABC):
         examples = [row.example() for row in rows]
         if all(turn.learnt for turn in turns):
             return examples
-        return [example for example in examples if any(example.targets)]
+        return [example for example in examples if any(segment.target for segment in example.segments)]
 
     def ends(self, turns: Sequence[Turn]) -> Sequence[int]:
         """After how many of ``turns`` each turn of the model ends."""
@@ -100,7 +100,7 @@ class _Row:
 
     def __init__(self, context: str = "", ids: tuple[int, ...] = (), barred: bool = False) -> None:
         self._text, self._ids, self._targets = context, ids, [False] * len(ids)
-        self._segments = [Segment(context)] if context else []
+        self._segments = [Segment(context, barred=barred)] if context else []
         self._barred = [barred] * len(ids)
 
     def goes_on(self, context: str, ids: tuple[int, ...]) -> bool:
@@ -123,7 +123,7 @@ class _Row:
         self._ids += ids
         self._targets += [target] * len(ids)
         self._barred += [barred] * len(ids)
-        self._segments += [Segment(text, target)] if text else []
+        self._segments += [Segment(text, target, barred)] if text else []
 
 
 @functools.lru_cache(maxsize=1024)

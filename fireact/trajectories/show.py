@@ -35,14 +35,15 @@ def main() -> None:
     )
     parser.add_argument("file", help="our JSONL, or released Alpaca, chat or evaluation-run data")
     parser.add_argument("--backbone", help="a local model folder, for example .cache/backbones/smollm2_135m")
-    parser.add_argument("--format", default="alpaca", choices=["react", "alpaca", "chat"], help="default: %(default)s")
+    formats = ["react", "alpaca", "chat", "tools"]
+    parser.add_argument("--format", default="alpaca", choices=formats, help="default: %(default)s")
     parser.add_argument("-n", type=int, default=3, help="how many to show; default: %(default)s")
     parser.add_argument("--loss-on", default="targets", choices=["targets", "all"], help="default: %(default)s")
     options = parser.parse_args()
     if options.n < 0:
         parser.error(f"-n {options.n} shows nothing; choose 0 or more")
-    if options.format == "chat" and not options.backbone:
-        parser.error("--format chat takes its template from a backbone; add --backbone DIR")
+    if options.format in ("chat", "tools") and not options.backbone:
+        parser.error(f"--format {options.format} takes its template from a backbone; add --backbone DIR")
     try:
         show(options, Console(highlight=False, markup=False))
     except FireActError as error:
@@ -66,7 +67,8 @@ def show(options: argparse.Namespace, console: Console) -> None:
         for example in maker.examples(trajectory):
             console.print(painted(example.segments, everything, console.color_system is not None), soft_wrap=True)
             if options.backbone:
-                tokens, learnt = len(example.ids), len(example.ids) if everything else sum(example.targets)
+                tokens = len(example.ids)
+                learnt = tokens - sum(example.barred) if everything else sum(example.targets)
                 console.print(f"{tokens} tokens, {learnt} of them targets", style="dim")
     if not counts["rows"]:
         raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
@@ -87,10 +89,10 @@ def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
 
 
 def painted(segments: Sequence[Segment], everything: bool, colour: bool) -> Text:
-    """The segments as one text, targets green or in «»; ``everything`` makes all of them targets."""
+    """The segments as one text, targets green or in «»; ``everything`` makes all of them targets that may be."""
     text = Text()
     for segment in segments:
-        target, shown = segment.target or everything, printable(segment.text)
+        target, shown = segment.target or (everything and not segment.barred), printable(segment.text)
         marked = f"«{shown}»" if target and not colour else shown
         text.append(marked, style="bold green" if target else "dim")
     return text

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError, DataError, ParseError
-from fireact.formats import readers, text_format
-from fireact.formats.calls import SEARCH_TOOL, schemas
+from fireact.formats import SEGMENTS, readers, text_format
+from fireact.formats.calls import schemas
 from fireact.formats.native import NativeFormat
 from fireact.formats.templates import named_template
 from fireact.training.rows import RowMaker
 from fireact.trajectories.dialogue import Dialogue, Turn, dialogue_of
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 from tests.formats.small import CHATML, byte_level
 
 HERMES = named_template("hermes")
@@ -205,6 +205,11 @@ def test_a_template_without_tools_is_refused(template: str, why: str) -> None:
         text_format("tools", tokenizer)
 
 
+def test_an_adapter_of_before_knows_no_calls() -> None:
+    with pytest.raises(ConfigError, match="^this adapter was trained before there was backbone.format=tools"):
+        text_format("tools", byte_level(), encoding=SEGMENTS)
+
+
 @pytest.mark.parametrize("writes", ["'' + call.function.arguments", "call.function.arguments"])  # the other by repr
 def test_arguments_are_given_as_text_where_a_template_wants_that(writes: str) -> None:
     tokenizer = byte_level()
@@ -349,7 +354,7 @@ def test_no_text_ends_in_anything_but_steps(kind: str) -> None:
     dialogue = dialogue_of(trajectory(*STEPS))
     replies = [TEMPLATES[name][1] for name in TEMPLATES]
     draw = random.Random(0)
-    for _ in range(300):
+    for _ in range(100):
         one, other = TEMPLATES[kind][1], draw.choice(replies)
         at, to = draw.randrange(len(one) + 1), draw.randrange(len(other) + 1)
         text = form.cut(form.heard(one[:at] + other[to:])[1]).strip()

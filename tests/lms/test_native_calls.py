@@ -16,24 +16,29 @@ from fireact.errors import ConfigError, ModelError
 from fireact.lms.huggingface import HuggingFace
 from fireact.models.adapters import load_for_acting
 from fireact.models.backbone import Adapter, Backbone
+from fireact.tools.calculator import Calculator
 from fireact.training.rows import RowMaker
 from fireact.trajectories.dialogue import Dialogue
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
+from fireact.trajectories.tool_schema import SEARCH_TOOL
 
 QUESTION = Question("q", "Who wrote a book?", "Y", "t", "train", system="Find it.")
 STEPS = (
     Step("Two at once.", "search", "a book", "A book by Y."),
-    Step("", "search", 'Y "the\nwriter"', "Y wrote it.", continues=True),
+    Step("", "calculator", "2 * (3 + 4)", "14", continues=True),
     Step("", "finish", "Y"),
 )
-TAUGHT = Trajectory(QUESTION, "fireact", STEPS, Ending.FINISH, "Y", Score(1, 1, True))
+TOOLS = {"calculator": Calculator()}
+TAUGHT = Trajectory(
+    QUESTION, "fireact", STEPS, Ending.FINISH, "Y", Score(1, 1, True), tools=(SEARCH_TOOL, Calculator.schema)
+)
 
 
 class Shelf:
     name = "shelf"
 
     async def search(self, query: str) -> str:
-        return {step.argument: str(step.observation) for step in STEPS}[query]
+        return {"a book": "A book by Y."}[query]
 
     async def aclose(self) -> None: ...
 
@@ -76,7 +81,7 @@ def acted(backbone: Backbone, question: Question = QUESTION, **options: Any) -> 
     lm.complete = heard  # type: ignore[method-assign]
 
     async def run() -> Episode:
-        episode = await ReAct("fireact", None, max_retries=1).run(question, lm, Shelf())
+        episode = await ReAct("fireact", None, max_retries=1).run(question, lm, Shelf(), TOOLS)
         await lm.aclose()
         return episode
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from fireact.errors import ConfigError, DataError
-from fireact.formats.calls import SEARCH_TOOL, schemas
+from fireact.formats.calls import schemas
 from fireact.journal.journaled import answer_of, completion_of
 from fireact.lms.base import Completion
 from fireact.trajectories.dialogue import Dialogue, Turn
 from fireact.trajectories.records import Step
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 from tests.lms.asking import ASK, asked
 from tests.lms.openai_server import Answer, Stream, chat, streamed
 

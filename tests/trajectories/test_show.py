@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -37,6 +38,19 @@ def test_targets_are_marked_without_a_backbone(
     assert "Who wrote X?\n\n### Response:\n«Thought: I need X.\nAction: search[X]\n»Observation: X is [by] Y.\n" in text
     assert "«Thought: So.\nAction: finish[Y]\n»«<end>»" in text
     assert "q1 · react · 2 rounds · right" in text and text.count("q1 ·") == 1
+
+
+def test_a_turn_that_is_not_learnt_is_no_target(
+    tmp_path: Path, tiny_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "t.jsonl"
+    write_lines(file, [replace(TRAJECTORY, steps=(replace(STEPS[0], learnt=False), STEPS[1])).to_json()])
+    text = shown(monkeypatch, capsys, str(file))
+    assert "### Response:\nThought: I need X.\nAction: search[X]\nObservation: X is [by] Y.\n«Thought: So." in text
+    everything = shown(monkeypatch, capsys, str(file), "--loss-on", "all", "--backbone", str(tiny_folder))
+    assert "### Response:\n»Thought: I need X.\nAction: search[X]\n«Observation: X" in everything
+    counted = re.search(r"(\d+) tokens, (\d+) of them targets", everything)
+    assert counted is not None and int(counted[2]) < int(counted[1])
 
 
 def test_tokens_are_counted_with_a_backbone(
