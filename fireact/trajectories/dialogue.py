@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import bisect
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -84,28 +85,39 @@ def _action(text: str, finished: bool = False) -> _Action | None:
     The argument of a search or an answer ends with its line. One of another tool, such as a program, may have several
     lines: it ends where a line does whose last bracket closes the first; if none does, with its line too.
     """
+    closing: _Closing | None = None
     for head in _ACTION.finditer(text):
         line, name = _ACTION_LINE.match(text, head.start()), head[1]
         end = line.end() if line else None
         if name not in (SEARCH, FINISH):
-            closed = _closed(text, head.end())
+            closing = closing or _Closing(text)
+            closed = closing.end(head.start())
             end = closed if closed is not None or finished else end
         if end is not None and not (finished and end == len(text)):
             return _Action(head.start(), end, name, text[head.end() : text.rindex("]", head.end(), end)])
     return None
 
 
-def _closed(text: str, begin: int) -> int | None:
-    """The end of the line whose last bracket closes the one before ``begin``; None where none does."""
-    open_brackets = 1
-    while begin < len(text):
-        end = text.find("\n", begin)
-        end = len(text) if end < 0 else end
-        open_brackets += text.count("[", begin, end) - text.count("]", begin, end)
-        if not open_brackets and text[begin:end].rstrip().endswith("]"):
-            return end
-        begin = end + 1
-    return None
+class _Closing:
+    """Which lines of a text close brackets that others open: found once, so that no text takes long."""
+
+    def __init__(self, text: str) -> None:
+        self._starts, self._ends, self._depths, depth = [0], list[int](), [0], 0
+        self._closing: dict[int, list[int]] = {}  # depth → the lines after which it is so, and which end in a bracket
+        for number, line in enumerate(text.split("\n")):
+            depth += line.count("[") - line.count("]")
+            self._ends.append(self._starts[-1] + len(line))
+            self._starts.append(self._ends[-1] + 1)
+            self._depths.append(depth)
+            if line.rstrip().endswith("]"):
+                self._closing.setdefault(depth, []).append(number)
+
+    def end(self, start: int) -> int | None:
+        """The end of the first line from the one at ``start`` on that closes what that one opens; None if none does."""
+        number = bisect.bisect_left(self._starts, start)
+        lines = self._closing.get(self._depths[number], [])
+        at = bisect.bisect_left(lines, number)
+        return self._ends[lines[at]] if at < len(lines) else None
 
 
 def _start(text: str) -> int | None:

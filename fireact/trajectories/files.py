@@ -8,7 +8,8 @@ keys                  row
 ====================  ==========================================================
 question, steps       ours: ``Trajectory.to_json``
 instruction, output   released Alpaca data (``data/finetune/alpaca_format``)
-messages              released chat data (``data/finetune/gpt_format``)
+messages              released chat data (``data/finetune/gpt_format``), or OpenAI's with tools
+conversations         ShareGPT's, with function calls
 traj                  released evaluation run (``trajs/*.json``), one per question
 ====================  ==========================================================
 """
@@ -22,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import released
+from fireact.trajectories.importers import conversations, released
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
 from fireact.trajectories.storage.digests import digest
@@ -114,6 +115,8 @@ def convert(row: Any, counts: Counter[str]) -> Trajectory:
     if not isinstance(row, dict):
         raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
     if "messages" in row:
+        if conversations.is_native(row):
+            return conversations.from_messages(row, counts)
         return released.from_chat(row, counts)
     if "output" in row:
         return released.from_alpaca(row, counts)
@@ -121,8 +124,7 @@ def convert(row: Any, counts: Counter[str]) -> Trajectory:
         raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
                         "object of rows by their index; write it as messages, or the file so")
     if "conversations" in row:
-        raise DataError("the row holds 'conversations' (ShareGPT), which is not read; write it as 'messages' of the "
-                        "roles user and assistant, as OpenAI's fine-tuning takes them")
+        return conversations.from_sharegpt(row, counts)
     if row and not _OURS.intersection(row):
         raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
                         "or instruction and output, or a trajectory of ours")

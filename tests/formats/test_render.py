@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -358,3 +359,10 @@ def test_another_tool_s_argument_may_have_several_lines(text: str, argument: str
 def test_the_lines_of_a_search_are_no_argument() -> None:
     with pytest.raises(ParseError):
         parse_step("Action: search[a\nb]")
+
+
+@pytest.mark.parametrize("text", ["Action: a[\n" * 200_000, "Action: a[x]y\n" * 200_000, "Action: a[[\n]\n" * 100_000])
+def test_a_long_text_is_read_in_one_pass(text: str) -> None:
+    with suppress(ParseError):  # were each line read to the text's end, this would take hours
+        parse_step(text)
+    cut_after_action(text)

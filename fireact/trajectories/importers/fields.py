@@ -19,7 +19,6 @@ METADATA = frozenset((
 _WRITE_CALL = "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message"
 # What would change the row, and how to do without; where such a key holds nothing, it says nothing.
 _INSTEAD = {
-    "input": "append it to 'instruction'; the model is never shown a section of its own for it",
     "system": "write its text at the head of the question",
     "history": "make a row of each earlier exchange, or write it at the head of the question",
     "tools": "describe the tools in the question, and write calls as lines 'Action: search[…]'",

@@ -32,13 +32,15 @@ from collections import Counter
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.errors import DataError
+from fireact.errors import DataError, quoted
 from fireact.trajectories.dialogue import dialogue_of
 from fireact.trajectories.importers import fields
 from fireact.trajectories.importers.episodes import Episode, labelled, of_messages, of_text
-from fireact.trajectories.records import SEARCH, Ending, Question, Score, Trajectory, fraction
+from fireact.trajectories.records import FINISH, SEARCH, Ending, Question, Score, Trajectory, fraction
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
 _CHOICE = re.compile(r"^[A-J]\. ?(.*)$")
+_INPUT = "\n\n### Input:\n"
 _RUN_NAME = re.compile(r"([a-z]+)_(train|dev|val|test)_(\d+)_(\d+)_")
 _INSTRUCTION, _RESPONSE = "### Instruction:\n", "\n\n### Response:\n"
 _LOWER_YES_NO = re.compile(r"(yes|no)\b")
@@ -71,9 +73,13 @@ class RunRow:
 
 
 def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    """One row ``{"instruction", "input", "output"}``, its ``input`` empty."""
-    fields.check(row, ("instruction", "output"), "the row", counts)
+    """One row ``{"instruction", "input", "output"}``; a filled ``input`` follows the instruction under the heading that
+    Alpaca's template gives it, and ``system`` is kept."""
+    fields.check(row, ("instruction", "input", "system", "output"), "the row", counts)
     instruction, output = fields.text(row, "instruction"), fields.text(row, "output")
+    given, system = (fields.text(row, key) if row.get(key) is not None else "" for key in ("input", "system"))
+    if given.strip():
+        instruction = f"{instruction}{_INPUT}{given}"
     lines = output.split("\n")
     count = _choice_count(lines)
     if count:
@@ -82,18 +88,51 @@ def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
     episode = of_text("\n".join(lines[count:]), _asked(instruction), counts, learnt=True)
     # In the released files, and only there, a CoT row lacks the last newline: the one mark that tells CoT from a ReAct
     # episode that needed no search.
-    return _training_row(question, episode, maybe_cot=not output.endswith("\n"))
+    trajectory = _training_row(question, episode, maybe_cot=not output.endswith("\n"))
+    return replace(trajectory, question=replace(trajectory.question, system=system)) if system else trajectory
 
 
 def from_chat(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    """One row ``{"messages": [{"role", "content"}, …]}``."""
+    """One row ``{"messages": [{"role", "content"}, …]}``; a system text before them and weights of 0 are kept."""
     fields.check(row, ("messages",), "the row", counts)
-    question, episode = of_messages(row["messages"], counts, learnt=True)
+    system, messages, learnt = _peeled(row["messages"])
+    question, episode = of_messages(messages, counts, learnt=True)
     # A chat row has no such mark, but HotpotQA's ReAct and Reflexion rewards are spelled True and False.
     trajectory = _training_row(_asked(question), episode, maybe_cot=episode.reward in ("1", "0"))
     if trajectory.method == "cot":
         counts["methods_guessed"] += 1
-    return trajectory
+    steps = trajectory.steps
+    if not all(learnt):
+        if len(learnt) != len(steps) or not any(learnt):
+            raise DataError("it can't be told which turns have weight 0, or all have; leave the row out")
+        steps = tuple(replace(step, learnt=is_learnt) for step, is_learnt in zip(steps, learnt, strict=True))
+    others = dict.fromkeys(step.action for step in steps if step.action not in (SEARCH, FINISH, ""))
+    for name in others:
+        counts[f"undescribed_tool {name}"] += 1
+    told = (SEARCH_TOOL, *map(_text_tool, others)) if others else ()
+    return replace(trajectory, question=replace(trajectory.question, system=system), steps=steps, tools=told)
+
+
+def _peeled(messages: Any) -> tuple[str, Any, list[bool]]:
+    """The system text before a chat, the chat without it and without weights, and which of its turns are learnt."""
+    if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
+        return "", messages, []
+    heads = list(itertools.takewhile(lambda message: message.get("role") in ("system", "developer"), messages))
+    system = "\n\n".join(fields.text(head, "content", f"message {n}: ") for n, head in enumerate(heads, start=1))
+    learnt, plain = [], []
+    for message in messages[len(heads) :]:
+        weight = message.get("weight")
+        if message.get("role") == "assistant":
+            if isinstance(weight, bool) or weight not in (None, 0, 1):
+                raise DataError(f"an assistant's message has the weight {quoted(weight)}; only 0 and 1 are possible")
+            learnt.append(weight != 0)
+            message = {key: value for key, value in message.items() if key != "weight"}
+        plain.append(message)
+    return system, plain, learnt
+
+
+def _text_tool(name: str) -> ToolSchema:
+    return ToolSchema(name, "", '{"properties": {"input": {"type": "string"}}, "type": "object"}')
 
 
 def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:

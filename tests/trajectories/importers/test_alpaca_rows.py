@@ -37,11 +37,17 @@ def test_empty_fields_say_nothing_and_metadata_is_counted(tmp_path: Path) -> Non
     assert counts == {"rows": 1, "closing_lines": 1, "ignored_field id": 1, "observations_cut_at_labels": 1}
 
 
+def test_an_input_follows_the_instruction_as_alpaca_s_template_joins_them(tmp_path: Path) -> None:
+    trajectory, _ = read_row(tmp_path, *GOOD, input="Where was Ann born?", system="Be brief.")
+    assert trajectory.question.text.endswith("\n\n### Input:\nWhere was Ann born?")
+    assert (trajectory.question.system, trajectory.steps) == ("Be brief.", STEPS)
+
+
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("input", "Where was Ann born?", "'input', which is not read: append it to 'instruction'"),
-        ("system", "Be brief.", "'system', which is not read"),
+        ("input", ["Where?"], "expected the field 'input' to be text; it is a list"),
+        ("system", 3, "expected the field 'system' to be text"),
         ("history", [["Hi", "Hello"]], "'history', which is not read: make a row of each"),
         ("text", "all of it", "unknown field 'text'"),
         ("instruction", "", "the question is empty"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from fireact.errors import DataError
 from fireact.trajectories.files import placed
 from fireact.trajectories.learnable import check
-from fireact.trajectories.records import Step
+from fireact.trajectories.records import Step, Trajectory
 
 ACT, OBSERVED = "Thought: look\nAction: search[X]", "Observation: X is by Y."
 LAST, CLOSING = "Thought: so\nAction: finish[Y]", "Observation: Episode finished, reward = True"
@@ -33,12 +34,17 @@ GOOD = [user("Who wrote X?"), model(ACT), user(OBSERVED), model(LAST), user(CLOS
 
 
 def read_row(folder: Path, messages: Any, **more: Any) -> tuple[tuple[Step, ...], Counter[str]]:
+    trajectory, counts = read_trajectory(folder, messages, **more)
+    return trajectory.steps, counts
+
+
+def read_trajectory(folder: Path, messages: Any, **more: Any) -> tuple[Trajectory, Counter[str]]:
     (folder / "t.jsonl").write_text(json.dumps({"messages": messages, **more}) + "\n")
     counts: Counter[str] = Counter()
     ((where, trajectory),) = placed(folder / "t.jsonl", counts)
     check(trajectory, where, counts)
     assert trajectory.question.text == "Who wrote X?"
-    return trajectory.steps, counts
+    return trajectory, counts
 
 
 @pytest.mark.parametrize(
@@ -65,6 +71,22 @@ def test_what_the_model_says_after_its_action_is_dropped_and_counted(tmp_path: P
         assert steps == (SEARCHED, FINISHED) and counts["extra_actions"] == 1
 
 
+def test_a_system_text_and_weights_are_kept(tmp_path: Path) -> None:
+    heads = [{"role": "system", "content": "Be brief."}, {"role": "developer", "content": "And kind."}]
+    said = [GOOD[0], model(ACT, weight=0), GOOD[2], model(LAST, weight=1), GOOD[4]]
+    trajectory, _ = read_trajectory(tmp_path, [*heads, *said])
+    assert trajectory.question.system == "Be brief.\n\nAnd kind."
+    assert trajectory.steps == (replace(SEARCHED, learnt=False), FINISHED)
+
+
+def test_other_tools_in_react_text_are_told_and_counted(tmp_path: Path) -> None:
+    said = "Thought: t\nAction: python[a = [1,\n2]\nprint(a)]"
+    trajectory, counts = read_trajectory(tmp_path, [GOOD[0], model(said), *GOOD[2:]])
+    assert trajectory.steps[0] == Step("t", "python", "a = [1,\n2]\nprint(a)", "X is by Y.")
+    assert [tool.name for tool in trajectory.tools] == ["search", "python"]
+    assert counts["undescribed_tool python"] == 1
+
+
 def test_line_ends_of_windows_are_no_part_of_an_action(tmp_path: Path) -> None:
     messages = [{**message, "content": message["content"].replace("\n", "\r\n") + "\r\n"} for message in GOOD]
     assert read_row(tmp_path, messages)[0] == (SEARCHED, FINISHED)
@@ -83,28 +105,27 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
 @pytest.mark.parametrize(
     ("messages", "sentence"),
     [
-        ([{"role": "system", "content": "Be brief."}, *GOOD], "message 1 is a system message, which is not read; "),
-        ([{"role": "developer", "content": ""}, *GOOD], "message 1 is a developer message, which is not read"),
+        ([GOOD[0], {"role": "system", "content": "Be brief."}, *GOOD[1:]], "message 2 is a system message"),
         ([user("Hi."), *GOOD], "message 2 is the user's; expected the question, .* in turns: join"),
         ([*GOOD[:3], user("Hurry."), *GOOD[3:]], "message 4 is the user's; expected"),
         ([*GOOD[:2], model("more"), *GOOD[2:]], "message 3 is the assistant's; expected"),
         ([*GOOD[:2], model("Observation: made up"), *GOOD[2:]], "message 3 is the assistant's; expected"),
         ([model("Hi! What is it?"), *GOOD], "message 1 is the assistant's; expected the question"),
         ([model("Hi!\nWhat is it?"), user(CLOSING)], "message 1 is the assistant's; expected the question"),
-        ([*GOOD[:2], {"role": "tool", "content": "o"}, *GOOD[3:]], "message 3 has the role 'tool'"),
+        ([*GOOD[:2], {"role": "tool", "content": "o"}, *GOOD[3:]], "message 3 follows the answer; make a row of each"),
         ([{"role": "human", "content": "Q?"}, *GOOD[1:]], "message 1 has the role 'human'; expected user or assistant"),
-        ([*GOOD[:3], model(LAST, weight=0), GOOD[4]], "message 4 has the field 'weight', .* only 1 is possible"),
-        ([*GOOD[:3], model(LAST, weight=True), GOOD[4]], "message 4 has the field 'weight'"),
+        ([*GOOD[:3], model(LAST, weight=0.5), GOOD[4]], "an assistant's message has the weight 0.5; only 0 and 1 are"),
+        ([*GOOD[:3], model(LAST, weight=True), GOOD[4]], "an assistant's message has the weight True"),
+        ([GOOD[0], model(ACT, weight=0), GOOD[2], model(LAST, weight=0), GOOD[4]], "or all have; leave the row out"),
         ([*GOOD[:3], model(LAST, train=False), GOOD[4]], "message 4 has the unknown field 'train', which may"),
         ([*GOOD[:3], model(LAST, Weight=0), GOOD[4]], "message 4 has the unknown field 'Weight'"),
         ([user("Who wrote X?", name="Ann"), *GOOD[1:]], "message 1 has the field 'name', .* write who speaks"),
-        ([GOOD[0], model(None, tool_calls=["f"]), *GOOD[2:]], "message 2 has the field 'tool_calls', .* write the"),
-        ([GOOD[0], model("", function_call={"name": "f"}), *GOOD[2:]], "message 2 has the field 'function_call'"),
+        ([GOOD[0], model(None, tool_calls=["f"]), *GOOD[2:]], "message 2 is no function's; only such calls are read"),
+        ([GOOD[0], model("", function_call={"name": "f"}), *GOOD[2:]], "message 2 has arguments that are no JSON"),
         ([user([{"type": "text", "text": "Q?"}]), *GOOD[1:]], "message 1: .* it is a list of parts"),
         ([GOOD[0], model(None), *GOOD[2:]], "message 2: expected the field 'content' to be text"),
         ([user(" "), *GOOD[1:]], "the question is empty"),
         ([GOOD[0], model(" "), *GOOD[2:]], "the model's turn 1 says nothing"),
-        ([GOOD[0], model("Thought: t\nAction: python[a\nb]"), *GOOD[2:]], "step 1 takes the action 'python', which"),
         ([GOOD[0], model("Thought: t\n **action**: search[X]"), *GOOD[2:]], r"step 1 holds '\*\*action\*\*: search"),
         ([GOOD[0], model(f"Thought: t\nAction: search[\n{ACT}"), *GOOD[2:]], r"step 1 holds 'Action: search\['"),
         ([GOOD[0], model(f"{ACT}\nAction: finish[Z]"), *GOOD[2:]], "turn 1 acts twice, .* take 'Action: finish"),
@@ -126,7 +147,6 @@ def test_what_is_not_read_is_named(tmp_path: Path, messages: list[Any], sentence
 @pytest.mark.parametrize(
     ("key", "value", "sentence"),
     [
-        ("tools", [{"type": "function"}], "which is not read: describe the tools in the question"),
         ("system", "Be brief.", "which is not read: write its text at the head"),
         ("weight", 0, "which is not read"),
         ("parallel_tool_calls", False, "which may change what is learnt; remove it"),
