@@ -85,7 +85,7 @@ evaluate | lm.temperature=-1 | must be a finite number from 0 on
 evaluate | lm.concurrency=0 | must be a whole number from 1 to 1000000000
 evaluate | lm.max_retries=-1 lm=openai | must be a whole number from 0 to 1000
 evaluate | lm.budget_usd=nan lm=openai | must be a finite number from 0 on or null
-evaluate | lm.api=soap lm=openai | must be chat or completions
+evaluate | lm.api=soap lm=openai | must be chat, completions or tools
 evaluate | task.limit=1.5 | must be a whole number from 1 to 1000000000 or null
 evaluate | task.difficulty=odd | must be easy, medium or hard
 evaluate | task.order=odd task=hotpotqa | must be file, shuffle or paper
