@@ -144,7 +144,7 @@ def test_wrong_arguments() -> None:
         File("mine", "q.csv", PLAIN, scoring="f1")
     with pytest.raises(ConfigError, match="task.columns needs one column each for question and answer"):
         File("mine", "q.csv", {"question": "q"})
-    with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id or choices"):
+    with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id, choices or"):
         File("mine", "q.csv", {**PLAIN, "anwser": "a"})
     with pytest.raises(ConfigError, match="task.scoring=letter needs task.columns.choices"):
         File("mine", "q.csv", PLAIN, scoring="letter")
