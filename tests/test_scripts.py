@@ -265,6 +265,7 @@ def test_a_mistake_is_one_sentence(run, tiny_folder, tmp_path, overrides, senten
     assert "Traceback" not in failed.stderr and failed.stderr.strip().count("\n") == 0
 
 
+@pytest.mark.slow
 def test_native_calls_from_a_file_of_rows_to_a_model_that_acts(run, tiny_folder, tmp_path):
     """Two tools, two calls in a turn, a turn that is not learnt, a system text; evaluate.py asks in the same form."""
     question = {"id": "q", "text": "Who wrote it?", "answer": "Y", "task": "t", "split": "train", "system": "Look."}

@@ -26,6 +26,8 @@ def had_no_effect(key: str) -> bool:
     return name in _ANYWHERE or above == "lm" and name in _OF_MODELS
 
 
+# Groups that came later, of which a run without them has nothing at all.
+LATER = {"tools"}
 _REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireAct"
 _IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
 _BEFORE = {"thinking": "none", "template_args": {}}  # what a backbone or a model without these keys is

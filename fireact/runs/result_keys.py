@@ -72,6 +72,7 @@ def _leaves(config: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What a configuration says, and what it leaves to a default, of all that shapes results."""
     said, left_out = dict[str, Any](), dict[str, Any]()
     _collect(editions.without_effect(config), "", Generate if "lm" in config else Train, said, left_out)
+    left_out = {key: default for key, default in left_out.items() if key not in editions.LATER}
     return {k: moved.first_name(v) if k.endswith("_target_") else v for k, v in said.items()}, left_out
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from fireact import cli
 from fireact.errors import StorageError
@@ -110,3 +111,14 @@ def test_other_proportions_are_another_run_only_where_they_decide_something(tmp_
 def test_a_configuration_without_such_keys_is_left_alone() -> None:
     for config in ({}, {"data": None}, {"data": "file"}, {"data": {"right_only": False}}):
         assert editions.without_effect(config) == config
+
+
+def test_a_run_from_before_there_were_tools_is_found_and_is_another_than_one_with_tools(tmp_path: Path) -> None:
+    config = cli.resolved(cli.compose("evaluate", []))
+    assert "tools" not in config
+    run_folders.open(tmp_path, config).finish({})
+    saved = yaml.safe_load((tmp_path / "config.yaml").read_text())
+    assert "tools" not in saved and "tools" not in saved["defaults"]
+    assert run_folders.open(tmp_path, config).state is State.FINISHED
+    with pytest.raises(StorageError, match="was made with tools.max_chars=absent, not tools.max_chars=4000"):
+        run_folders.open(tmp_path, cli.resolved(cli.compose("evaluate", ["tools=calculator"])))

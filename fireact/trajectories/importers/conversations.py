@@ -43,8 +43,7 @@ def from_messages(row: Mapping[str, Any], counts: Counter[str]) -> Trajectory:
         DataError: something in it is not understood, or would be lost; names the message, counted from 1.
     """
     fields.check(row, ("messages", "tools", "functions", "parallel_tool_calls"), "the row", counts)
-    functions = [{"type": "function", "function": function} for function in row.get("functions") or ()]
-    tools = _tools([*(row.get("tools") or ()), *functions])
+    tools = [*_tools(row.get("tools") or []), *_tools(row.get("functions") or [])]
     return _trajectory(_modern(row["messages"]), tools, counts)
 
 

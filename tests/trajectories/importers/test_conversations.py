@@ -132,6 +132,7 @@ def test_what_would_be_lost_is_named(tmp_path: Path, messages: list[Any], senten
         ([{"name": "finish"}], "or one is called finish"),
         ([{"name": "a", "parameters": []}], "the parameters of tool 1 are no JSON schema"),
         ([3], "tool 1 is no object"),
+        (0.5, "expected tools as a list"),
     ],
 )
 def test_what_is_no_tool_is_named(tmp_path: Path, tools: Any, sentence: str) -> None:
