@@ -12,6 +12,7 @@ from typing import Any
 from fireact.agent.rollout import Rollout, act_out
 from fireact.cli import Config, build, resolved
 from fireact.errors import ConfigError, ModelError
+from fireact.reporting.judging import said
 from fireact.reporting.statistics import summarize
 from fireact.runs import outputs, run_folders, scoring
 from fireact.runs.adapters import weights
@@ -91,13 +92,16 @@ def act(
     _say_outages(path, run)
     measure = getattr(task, "measure", None)  # a user's class may lack it
     named = re.search(r"\[(.+)\]", search.name)  # bm25[miniwiki] k=1 searches miniwiki; a service has no corpus
-    return {
+    figures = {
         "task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed,
         **({"measure": measure} if measure else {}),
         **({"scored_by": measured.about} if isinstance(measured, Measured) else {}),
         "corpus": named[1] if named else search.name, "retriever": search.name, "budget_usd": scoring.budget_usd(cfg),
         **summarize(read(path, Counter())),
     }  # fmt: skip
+    for sentence in said(figures):
+        print(printable(sentence))
+    return figures
 
 
 def cut_short(metrics: dict[str, Any]) -> str:

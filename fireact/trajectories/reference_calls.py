@@ -34,6 +34,13 @@ def call_text(call: Any) -> str:
     return json.dumps({"tool": call["tool"], "arguments": arguments}, ensure_ascii=False, sort_keys=True)
 
 
+def call_shown(call: str) -> str:
+    """What ``call_text`` gave, as an action is shown: ``search[the query]``."""
+    row = json.loads(call)
+    arguments = row["arguments"]
+    return f"{row['tool']}[{arguments if isinstance(arguments, str) else json.dumps(arguments, ensure_ascii=False)}]"
+
+
 def expected(call: str, tools: Mapping[str, ToolSchema]) -> Key:
     """What a call that was made must be, to be the one that ``call_text`` gave."""
     row = json.loads(call)
