@@ -21,7 +21,7 @@ def task_of(cfg: Config, judge: LanguageModel | None = None) -> Task | Measured:
         judge: the model that a measure asks; None where nothing is to be scored yet.
 
     Raises:
-        ConfigError: the measure is impossible, or the task has another scoring already.
+        ConfigError: the measure is impossible, the task has another scoring already, or see ``judge_of``.
     """
     task: Task = build(cfg.task)
     node = cfg.get("measure")
@@ -29,7 +29,7 @@ def task_of(cfg: Config, judge: LanguageModel | None = None) -> Task | Measured:
         return task
     if (other := cfg.task.get("scoring", _OWN)) != _OWN:
         raise ConfigError(f"task.scoring={other} and a measure are two ways to score; leave one out")
-    measure = build(node, lm=judge) if "lm" in node else build(node)
+    measure = build(node) if judge_of(cfg) is None else build(node, lm=judge)
     return Measured(task, measure)
 
 

@@ -116,7 +116,7 @@ def journal(cfg: Config) -> None:
 
 
 ACTING = (
-    Check(questions, ("task", "measure")),
+    Check(questions, ("task", "measure", "tuned")),
     Check(prompt, ("method",)),
     Check(search, ("search", "method", "journal.replay", "journal.path")),
     Check(tools, ("tools",)),

@@ -60,7 +60,7 @@ class Python:
 
     def _call(self, question: Question, answer: str) -> bool | float:
         at = f"measure.function={self._path} failed on the answer {quoted(answer)} to question {question.id}"
-        fix = "repair it, and run the same command again; no model is asked twice"
+        fix = "repair it, and run again in another run_dir with this run's journal.path, which asks no model twice"
         try:
             found = self._function(question, answer)
         except Exception as error:  # somebody else's code

@@ -1,4 +1,4 @@
-"""A user's own function as a measure: found beside the questions, tried before anything is asked, its failures named."""
+"""A user's own function as a measure: found beside the questions, tried before any model is asked, failures named."""
 
 from __future__ import annotations
 
