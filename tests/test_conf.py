@@ -23,7 +23,7 @@ from fireact.runs.evaluations import evaluations
 
 SCRIPTS = ("train", "evaluate", "generate")
 # How a run is watched is no axis, nor is what came later; the folder still names them where they are overridden.
-NO_AXIS = {"experiment", "trainer", "logger", "tools"}
+NO_AXIS = {"experiment", "trainer", "logger", "measure", "tools"}
 NAMELESS = {"logger"}
 ALONGSIDE = {"gpt35": ["adapter=none"]}  # what an option does not go without
 HYDRAS = {"_target_", "_partial_", "_convert_", "_recursive_", "_args_"}

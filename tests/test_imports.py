@@ -24,6 +24,7 @@ ALLOWED = {
     "formats": {"trajectories"},
     "tools": {"trajectories"},
     "tasks": {"trajectories"},
+    "tasks.measures": {"lms.base", "trajectories"},  # a model may be the judge
     "models": {"formats", "trajectories"},
     "models.check": {"cli", "formats", "training"},  # a command of its own, which tries what training would do
     "training": {"formats", "models", "trajectories"},
@@ -34,8 +35,8 @@ ALLOWED = {
     "miniwiki": {"lms.base", "trajectories"},
     "reporting": {"trajectories"},
     "cli": {"models", "trajectories"},
-    "runs": {"agent", "cli", "formats", "journal", "lms.base", "models", "reporting", "tasks.base", "tools", "training"}
-    | {"trajectories"},
+    "runs": {"agent", "cli", "formats", "journal", "lms.base", "models", "reporting", "tasks.base", "tasks.measures"}
+    | {"tools", "training", "trajectories"},
 }
 LEARNING = {"torch", "lightning", "transformers", "peft", "bitsandbytes", "safetensors"}
 MAY_LEARN = ("models", "training", "lms.huggingface", "trajectories.show")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import Any
 
 from fireact.agent.base import Episode, Method
 from fireact.agent.loop import schemas_of
+from fireact.errors import BudgetError, ModelError
 from fireact.lms.base import LanguageModel
 from fireact.tools.base import SearchTool, Tool
 from fireact.tools.calls import begin
@@ -27,14 +29,19 @@ OUTAGES = frozenset({Ending.BUDGET, Ending.MODEL_FAILURE, Ending.TOOL_FAILURE})
 @dataclass(frozen=True)
 class Rollout:
     """Who acts, with what, and how answers are scored. ``provenance`` is copied into every trajectory;
-    ``tools`` are those besides the search tool, by the names that a model calls."""
+    ``tools`` are those besides the search tool, by the names that a model calls.
+
+    A ``score`` that may have to ask somebody is awaited, and also gives what the provenance is to say of it; ``close``
+    ends what it holds.
+    """
 
     method: Method
     lm: LanguageModel
     search: SearchTool
-    score: Callable[[Question, str], Score]
+    score: Callable[[Question, str], Score | Awaitable[tuple[Score, Mapping[str, str]]]]
     provenance: Mapping[str, str]
     tools: Mapping[str, Tool] = field(default_factory=dict)
+    close: Callable[[], Awaitable[None]] | None = None
 
     async def run(self, questions: Iterable[Question]) -> AsyncIterator[Trajectory]:
         """Yield trajectories as they finish, keeping ``lm.concurrency`` dialogues in flight.
@@ -66,13 +73,25 @@ class Rollout:
         if calls.made:  # in a replay the recorded times hold
             usage, now = replace(usage, seconds=calls.seconds), datetime.fromtimestamp(calls.finished, UTC)
         provenance = {**self.provenance, "finished_at": now.isoformat(timespec="milliseconds")}
+        score, episode, facts = await self._scored(question, episode)
+        provenance |= facts
         if episode.error:
             provenance["error"] = episode.error
-        score = self.score(question, episode.answer)
         told = schemas_of(getattr(self.method, "actions", (SEARCH,)), self.tools)
         return Trajectory(
             question, self.method.name, episode.steps, episode.ending, episode.answer, score, usage, provenance, told
         )
+
+    async def _scored(self, question: Question, episode: Episode) -> tuple[Score, Episode, Mapping[str, str]]:
+        """The score; an episode whose score could not be had has ended without one, for the same reasons as any."""
+        scored = self.score(question, episode.answer)
+        if not inspect.isawaitable(scored):
+            return scored, episode, {}
+        try:
+            return (found := await scored)[0], episode, found[1]
+        except (BudgetError, ModelError) as error:
+            ending = Ending.BUDGET if isinstance(error, BudgetError) else Ending.MODEL_FAILURE
+            return Score(0.0, 0.0, False), replace(episode, ending=ending, error=str(error)), {}
 
     async def _episode(self, question: Question) -> Episode:
         if not self.tools:
@@ -147,3 +166,5 @@ async def _closing(work: Coroutine[Any, Any, None], rollout: Rollout) -> None:
         await rollout.search.aclose()
         for tool in rollout.tools.values():
             await tool.aclose()
+        if rollout.close:
+            await rollout.close()

@@ -44,9 +44,10 @@ def check_values(cfg: DictConfig) -> None:
         if "max_length" in cfg and cfg.adapter.name != "none":
             _check_positions(cfg, "max_length", cfg.max_length)
         return
-    if cfg.lm.get("budget_usd") is not None and cfg.journal.replay in ("off", False):  # YAML's bare off
-        raise ConfigError("lm.budget_usd needs a journal, or every start of the command could spend it again; leave "
-                          "journal.replay=off out, or set lm.budget_usd=null")
+    budgets = [key for key in ("lm.budget_usd", "measure.lm.budget_usd") if OmegaConf.select(cfg, key) is not None]
+    if budgets and cfg.journal.replay in ("off", False):  # YAML's bare off
+        raise ConfigError(f"{budgets[0]} needs a journal, or every start of the command could spend it again; leave "
+                          f"journal.replay=off out, or set {budgets[0]}=null")
     if {"max_context", "backbone"} <= {*cfg.lm}:
         context, answer = cfg.lm.max_context, cfg.lm.max_new_tokens
         if answer >= context:

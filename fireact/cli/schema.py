@@ -140,6 +140,7 @@ class Acting(Common):
     method: Group
     search: Group
     tools: Tools | None = None
+    measure: Group | None = None
     lm: Group
     backbone: Group
     tuned: NoEffect[Text | None]  # a place; what is in it counts, and whoever opens the run adds its digest

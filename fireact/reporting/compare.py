@@ -10,9 +10,12 @@ from typing import Any
 
 from fireact.commands import end_with
 from fireact.errors import ConfigError, FireActError, StorageError
+from fireact.reporting.facts import FACTS, fact_text, facts_of
 from fireact.reporting.grid import METRICS, read_json
+from fireact.reporting.judging import said
 from fireact.reporting.markdown import aligned
-from fireact.reporting.statistics import common_measure, explained, measure_of, restated
+from fireact.reporting.statistics import common_measure, explained, is_graded, measure_of, restated
+from fireact.reporting.tool_calls import NOTE
 from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import writing
 
@@ -48,10 +51,21 @@ def markdown(rows: Sequence[tuple[str, dict[str, Any]]]) -> str:
     """A Markdown table, one row a run (its name and ``metrics.json``): scores in per cent with 95 % intervals."""
     measures = {metrics["task"]: measure_of(metrics) for _, metrics in rows}
     measure = common_measure(measures.values())
-    table = aligned(("", f"{measure}, %", *_HEADER), [_row(name, restated(metrics)) for name, metrics in rows])
+    header = ["", f"{measure}, %", *_HEADER]
+    cells = [_row(name, restated(metrics)) for name, metrics in rows]
+    known = [facts_of(metrics) for _, metrics in rows]
+    for key, (heading, _, _) in FACTS.items():
+        if any(key in of_one for of_one in known):
+            header.append(heading)
+            cells = [(*row, fact_text(key, of_one)) for row, of_one in zip(cells, known, strict=True)]
+    table = aligned(header, cells)
     facts = dict.fromkeys(f"{m['task']}, {m['retriever']}, seed {m['seed']}" for _, m in rows)
-    note = f"95 % intervals: Wilson's for {measure}, by bootstrap over questions for F1; {'; '.join(facts)}."
-    return "\n".join([*table, "", note, *explained(measures)])
+    graded = any(is_graded(metrics) for _, metrics in rows)
+    by = "by bootstrap over questions" if graded else f"Wilson's for {measure}, by bootstrap over questions for F1"
+    note = f"95 % intervals: {by}; {'; '.join(facts)}."
+    notes = [f"{name}: {sentence}" for name, metrics in rows for sentence in said(metrics)]
+    return "\n".join([*table, "", note, *explained(measures), *notes,
+                      *([NOTE] if any("exact_calls" in of_one for of_one in known) else [])])
 
 
 def _row(name: str, metrics: dict[str, Any]) -> tuple[str, ...]:

@@ -52,7 +52,7 @@ def _choices(members: Sequence[Row]) -> list[Row]:
         for seed in seeds for row in members
     )
     best = answers.group_by(SEED, "question", maintain_order=True).agg(
-        pl.col("right", "finished").any(), pl.col("f1").max(), pl.col("rounds").filter("right").min()
+        pl.col("right", "finished").any(), pl.col("own", "f1").max(), pl.col("rounds").filter("right").min()
     )
     axes = {axis: value for axis, value in members[0].axes.items() if axis not in ("adapter", "method")}
     measures = frozenset[str]().union(*(row.measures for row in members))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fireact.reporting import tool_calls
 from fireact.reporting.grid import name_of
 from fireact.reporting.method_choice import ORACLE, RANDOM
 from fireact.reporting.results import Results
@@ -52,6 +53,8 @@ def _scored(results: Results) -> list[str]:
     return [
         f"Scored on {'; '.join(scored_on)}.",
         *explained(results.measures),
+        *dict.fromkeys(sentence for row in results.rows for sentence in row.said),
+        *([tool_calls.NOTE] if any("exact_calls" in row.facts for row in results.rows) else []),
         "Intervals are 95 %: Wilson's where every score is 0 or 1, else by bootstrap over questions, each with its "
         f"mean over seeds{seeds}.",
     ]

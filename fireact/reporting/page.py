@@ -20,6 +20,7 @@ from fireact.errors import DataError
 from fireact.reporting.grid import Cell, Grid, name_of
 from fireact.reporting.markdown import Table
 from fireact.trajectories.records import Question, Trajectory
+from fireact.trajectories.reference_calls import call_shown
 from fireact.trajectories.storage.writing import replace, writing
 
 REPORT = "report.html"
@@ -140,11 +141,14 @@ def _row(t: Trajectory, seen: dict[Question, int]) -> list[Any]:
     A question is given where it is met first, and its number (from 0) where a cell asks it again.
     """
     score, usage, q = t.score, t.usage, t.question
-    asked: list[Any] | int = seen.get(q, [q.id, q.text, q.answer, q.task, q.split, q.choices, q.kind])
+    calls = [] if q.calls is None else [[call_shown(call) for call in q.calls]]
+    asked: list[Any] | int = seen.get(q, [q.id, q.text, q.answer, q.task, q.split, q.choices, q.kind, *calls])
     seen.setdefault(q, len(seen))
     cost = [usage.lm_calls, usage.search_calls, usage.tokens_in, usage.tokens_out, usage.cost_usd, usage.seconds]
     steps = [[step.thought, step.action, step.argument, step.observation] for step in t.steps]
-    outcome = [int(score.correct), score.em, score.f1]
+    outcome: list[Any] = [int(score.correct), score.em, score.f1]
+    if measure := t.provenance.get("measure"):
+        outcome += [measure, score.own, t.provenance.get("unscored", "")]
     return [asked, t.method, t.ending, t.answer, outcome, cost, steps, t.provenance.get("error", "")]
 
 

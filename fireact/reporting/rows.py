@@ -14,13 +14,18 @@ import yaml
 from numpy.typing import NDArray
 
 from fireact.errors import DataError
+from fireact.reporting.facts import facts_of
 from fireact.reporting.grid import PREDICTIONS, Cell, Grid
+from fireact.reporting.judging import said
 from fireact.reporting.paper import Published
 from fireact.reporting.statistics import mean_ci95, measure_of, paired_p_value
 from fireact.trajectories.records import Ending, Question
 
 SEED = "seed"
-_ANSWERS = {"question": pl.String, "right": pl.Boolean, "f1": pl.Float64, "finished": pl.Boolean, "rounds": pl.Int64}
+_ANSWERS = {
+    "question": pl.String, "own": pl.Float64, "right": pl.Boolean, "f1": pl.Float64, "finished": pl.Boolean,
+    "rounds": pl.Int64,
+}  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +34,18 @@ class Row:
 
     Args:
         axes: the cells', without the seed.
-        answers: one line a question and seed, with ``seed, question, right, f1, finished, rounds``; a question is its
-            id and a digest of what was asked, as two worlds may call different questions the same; ``rounds`` counts
-            actions, null where the model said nothing at all.
+        answers: one line a question and seed, with ``seed, question, own, right, f1, finished, rounds``; ``own`` is
+            the task's own score, which may be more than right or wrong; a question is its id and a digest of what was
+            asked, as two worlds may call different questions the same; ``rounds`` counts actions, null where the model
+            said nothing at all.
         measures: what its task calls its score; more than one only where cells say different things of it.
         usd, seconds: per question; None where nobody paid or waited for just this.
         trained_on: trajectories; None if it was not tuned, or elsewhere.
         mix: of each ``task/method`` among them; empty where that is not known.
         rates: ``trajectories_per_s`` and ``tokens_per_s`` of the tuning and ``adapter_mb`` on disk, as far as known.
         scored_on: the task and the search tool that it was scored with, in words.
+        said: sentences on its scores, such as when an answer is right.
+        facts: further figures, as far as they are known, by the names that ``tables`` has for them.
         reference: the row that it is compared with; None for a reference, or where no row is alike.
         is_reference: whether others are compared with it.
         paper: what the paper found for just this.
@@ -53,6 +61,8 @@ class Row:
     mix: Mapping[str, float] = field(default_factory=dict)
     rates: Mapping[str, float] = field(default_factory=dict)
     scored_on: frozenset[str] = frozenset()
+    said: Sequence[str] = ()
+    facts: Mapping[str, float] = field(default_factory=dict)
     reference: Row | None = None
     is_reference: bool = False
     paper: Sequence[Published] = ()
@@ -70,13 +80,14 @@ class Row:
 
     @cached_property
     def questions(self) -> pl.DataFrame:
-        """One line a question, sorted, with the means of ``right, f1, finished`` over the seeds that answered it."""
-        return self.answers.group_by("question").agg(pl.col("right", "f1", "finished").mean()).sort("question")
+        """One line a question, sorted, with the means of ``own, right, f1, finished`` over the seeds that answered
+        it."""
+        return self.answers.group_by("question").agg(pl.col("own", "right", "f1", "finished").mean()).sort("question")
 
     @cached_property
     def seeds(self) -> dict[str, float]:
         """The mean score of each seed."""
-        return dict(self.answers.group_by(SEED, maintain_order=True).agg(pl.col("right").mean()).iter_rows())
+        return dict(self.answers.group_by(SEED, maintain_order=True).agg(pl.col("own").mean()).iter_rows())
 
     @cached_property
     def rounds(self) -> NDArray[np.int64]:
@@ -86,16 +97,16 @@ class Row:
     @property
     def score(self) -> float:
         """The mean over questions."""
-        return self.mean("right")
+        return self.mean("own")
 
     def mean(self, name: str) -> float:
-        """Of ``right``, ``f1`` or ``finished`` over questions."""
+        """Of ``own``, ``right``, ``f1`` or ``finished`` over questions."""
         return float(self.questions[name].to_numpy().mean())
 
     @cached_property
     def interval(self) -> tuple[float, float]:
         """95 %, of the mean score over questions: see ``mean_ci95``."""
-        return mean_ci95(self.questions["right"].to_numpy())
+        return mean_ci95(self.questions["own"].to_numpy())
 
     @cached_property
     def differences(self) -> NDArray[np.float64] | None:
@@ -104,7 +115,7 @@ class Row:
             return None
         ours, theirs = self.questions, self.reference.questions
         alike = ours["question"].equals(theirs["question"])
-        return (ours["right"] - theirs["right"]).to_numpy() if alike else None
+        return (ours["own"] - theirs["own"]).to_numpy() if alike else None
 
     @property
     def compared(self) -> str:
@@ -150,7 +161,8 @@ def read_answers(cell: Cell) -> pl.DataFrame:
     """
     _ = cell.metrics, cell.fit_metrics
     outcomes = [
-        (_identity(t.question), t.score.correct, t.score.f1, t.ending is Ending.FINISH, t.rounds if t.steps else None)
+        (_identity(t.question), t.score.own, t.score.correct, t.score.f1, t.ending is Ending.FINISH,
+         t.rounds if t.steps else None)
         for t in cell.trajectories()
     ]
     if not outcomes:
@@ -181,8 +193,16 @@ def _row(group: Sequence[tuple[Cell, pl.DataFrame]]) -> Row:
         mix={name: _mean([other.mix.get(name, 0) for other in cells]) for cell in cells for name in cell.mix},
         rates={key: _mean([rate[key] for rate in rates]) for key in (rates[0] if rates else ())
                if all(key in rate for rate in rates)},
+        said=list(dict.fromkeys(sentence for cell in cells for sentence in said(cell.metrics))),
+        facts=_facts(cells),
         scored_on=frozenset(f"{c.metrics.get('task', '?')} with {c.metrics.get('retriever', '?')}" for c in cells),
     )
+
+
+def _facts(cells: Sequence[Cell]) -> dict[str, float]:
+    """The means over cells of what all of them know."""
+    known = [facts_of(cell.metrics) for cell in cells]
+    return {key: _mean([each[key] for each in known]) for key in known[0] if all(key in each for each in known)}
 
 
 def _rates(cell: Cell) -> dict[str, float]:

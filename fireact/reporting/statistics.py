@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from fireact.reporting.judging import Judging
+from fireact.reporting.tool_calls import ToolCalls
 from fireact.trajectories.records import ACCURACY, EM, Ending, Trajectory
 
 RESAMPLES = 10_000
+RIGHT = "right"  # among the figures of a graded run
 _ALL_SIGNS = 13  # 2**13 sign patterns are fewer than the resamples, so they are all tried
 _BLOCK = 200_000  # counts drawn at once, so that memory does not grow with the questions
 _BY_QUESTION = 2_000  # up to here the bootstrap draws questions one by one, and gives the numbers that it always gave
@@ -36,9 +39,12 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         ``n, em, f1, accuracy, em_ci95, f1_ci95, accuracy_ci95, finished, endings, rounds_mean, rounds_std, lm_calls,
         search_calls, tokens_in, tokens_out, cost_usd, seconds``; ``accuracy`` is the share that is right by the task's
         own rule, ``rounds`` are over the trajectories in which the model said anything at all, ``seconds`` is the time
-        in which at least one question was being acted out.
+        in which at least one question was being acted out. Where answers have a value between right and wrong,
+        ``accuracy`` is its mean, and ``right`` the share that counts as right. What a judge said is in ``judge``, why
+        answers could not be compared in ``unscored``, how tools were called in ``tool_calls``.
     """
-    em, f1, rounds, spans = (array("d") for _ in range(4))  # numbers alone: files may hold 100,000 trajectories
+    em, f1, own, rounds, spans = (array("d") for _ in range(5))  # numbers alone: files may hold 100,000 trajectories
+    judging, tool_calls, graded = Judging(), ToolCalls(), False
     endings, sums = Counter[str](), dict.fromkeys(("correct", *_SUMMED), 0)
     for trajectory in trajectories:
         em.append(trajectory.score.em)
@@ -47,25 +53,32 @@ def summarize(trajectories: Iterable[Trajectory], asked: int | None = None) -> d
         spans.extend(_span(trajectory))
         endings[trajectory.ending.value] += 1
         sums["correct"] += trajectory.score.correct
+        own.append(trajectory.score.own)
+        graded |= trajectory.score.value is not None
+        judging.add(trajectory)
+        tool_calls.add(trajectory)
         for key in _SUMMED:
             sums[key] += getattr(trajectory.usage, key)
     n = len(em) if asked is None else asked
-    for scores in (em, f1):
+    for scores in (em, f1, own):
         scores.extend([0.0] * (n - len(scores)))
     return {
         "n": n,
         "em": sum(em) / n,
         "f1": sum(f1) / n,
-        "accuracy": sums["correct"] / n,
+        "accuracy": sum(own) / n if graded else sums["correct"] / n,
         "em_ci95": mean_ci95(em),
         "f1_ci95": mean_ci95(f1),
-        "accuracy_ci95": wilson_ci95(sums["correct"] / n, n),
+        "accuracy_ci95": mean_ci95(own) if graded else wilson_ci95(sums["correct"] / n, n),
+        **({RIGHT: sums["correct"] / n} if graded else {}),
         "finished": endings[Ending.FINISH.value],
         "endings": dict(sorted(endings.items())),
         "rounds_mean": float(np.mean(rounds or [0])),
         "rounds_std": float(np.std(rounds or [0])),
         **{key: sums[key] for key in _SUMMED},
         "seconds": _busy(spans),
+        **judging.figures(),
+        **tool_calls.figures(),
     }
 
 
@@ -74,12 +87,19 @@ def restated(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
     Once, every interval was taken by bootstrap, which makes a point of 0 of 50.
     """
-    n, intervals = metrics["n"], {"accuracy_ci95": wilson_ci95(metrics["accuracy"], metrics["n"])}
+    n, intervals = metrics["n"], {}
+    if not is_graded(metrics):
+        intervals["accuracy_ci95"] = wilson_ci95(metrics["accuracy"], n)
     for score in ("em", "f1"):
         low, high = metrics[f"{score}_ci95"]
         counted = score == "em" and abs(n * metrics["em"] - round(n * metrics["em"])) < 1e-6
         intervals[f"{score}_ci95"] = wilson_ci95(metrics[score], n) if counted or low == high else (low, high)
     return {**metrics, **{key: list(interval) for key, interval in intervals.items()}}  # as JSON has them
+
+
+def is_graded(metrics: Mapping[str, Any]) -> bool:
+    """Whether the task's own score is more than right or wrong, so that its interval is no proportion's."""
+    return RIGHT in metrics
 
 
 def measure_of(metrics: Mapping[str, Any]) -> str:

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 
 from fireact.reporting.experiments import MISSING, axis_label, value_label
+from fireact.reporting.facts import FACTS, fact_text
 from fireact.reporting.grid import Cell
 from fireact.reporting.markdown import Table
 from fireact.reporting.notes import notes_of
@@ -17,10 +18,12 @@ from fireact.reporting.paper import exact_text, others_text, shown_backbones, si
 from fireact.reporting.results import Results
 from fireact.reporting.rows import SEED, Row, without_seed
 from fireact.reporting.statistics import common_measure
+from fireact.trajectories.records import F1_NAME
 
 Column = tuple[str, Callable[[Row], str]]
 _RATES = {"trajectories_per_s": "tuned, trajectories/s", "tokens_per_s": "tuned, tokens/s", "adapter_mb": "weights, MB"}
 _WHERE_KNOWN = {"trajectories", "over seeds, %", "paper", "paper, other backbones"}  # not shown without an entry
+_WHERE_KNOWN |= {heading for heading, _, _ in FACTS.values()}
 _TEXTS = {"measure", "compared", "seeds", "trajectories", "paper_source", "failed"}
 _NUMBERS = (
     "measure", "score_percent", "ci95_low_percent", "ci95_high_percent", "compared", "difference_points", "p", "n",
@@ -49,7 +52,8 @@ def _columns(results: Results) -> list[Column]:
         ("n", lambda row: str(len(row.questions))),
         ("seeds", lambda row: str(len(row.seeds))),
         ("over seeds, %", _over_seeds),
-        ("F1, %", lambda row: f"{100 * row.mean('f1'):.1f}"),
+        *([] if results.measured == F1_NAME else [("F1, %", lambda row: f"{100 * row.mean('f1'):.1f}")]),
+        *((heading, lambda row, key=key: fact_text(key, row.facts)) for key, (heading, _, _) in FACTS.items()),
         ("finished", lambda row: f"{100 * row.mean('finished'):.0f} %"),
         ("rounds", lambda row: f"{row.rounds.mean():.1f} ± {row.rounds.std():.1f}" if len(row.rounds) else MISSING),
         ("USD/question", lambda row: _number(row.usd, ".4f")),
@@ -105,7 +109,8 @@ def csv_of(results: Results) -> str:
     The axes, what was measured, the paper's numbers for just this and for other backbones, and why a cell failed. A
     text that a spreadsheet would compute (``=cmd()``) begins with an apostrophe there.
     """
-    last = [*_NUMBERS, *(f"paper_{name}{end}" for name in shown_backbones() for end in ("", "_gain")), "failed"]
+    facts = [key for key in FACTS if any(key in row.facts for row in results.rows)]
+    last = [*_NUMBERS, *facts, *(f"paper_{name}{end}" for name in shown_backbones() for end in ("", "_gain")), "failed"]
     records = [*map(_record, results.rows), *map(_failed, results.grid.failed)]
     axes = dict.fromkeys(name for record in records for name in record if name not in last)
     numbers = {name: pl.Int64 if name == "n" else pl.Float64 for name in last if name not in _TEXTS}
@@ -139,6 +144,7 @@ def _record(row: Row) -> dict[str, Any]:
         "trained_on": row.trained_on,
         "trajectories": " ".join(f"{name}={number:g}" for name, number in row.mix.items()) or None,
         **row.rates,
+        **row.facts,
         **_papers(row),
     }
 

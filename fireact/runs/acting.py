@@ -12,13 +12,15 @@ from typing import Any
 from fireact.agent.rollout import Rollout, act_out
 from fireact.cli import Config, build, resolved
 from fireact.errors import ConfigError, ModelError
+from fireact.reporting.judging import said
 from fireact.reporting.statistics import summarize
-from fireact.runs import outputs, run_folders
+from fireact.runs import outputs, run_folders, scoring
 from fireact.runs.adapters import weights
 from fireact.runs.parts import parts
 from fireact.runs.progress import RolloutProgress
 from fireact.runs.result_keys import result_keys
 from fireact.tasks.base import Task
+from fireact.tasks.measures.measured import Measured
 from fireact.trajectories.files import read
 from fireact.trajectories.records import Ending, Question, Trajectory
 from fireact.trajectories.storage.digests import digests
@@ -35,18 +37,19 @@ def open_run(cfg: Config) -> run_folders.Run:
     """
     files = digests(result_keys(resolved(cfg.task)), cfg.cache_dir)
     content = {"tuned_sha256": weights(cfg.tuned), **({"task_sha256": files} if files else {})}
+    content |= scoring.content(cfg, scoring.task_of(cfg))
     run = run_folders.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == run_folders.State.FINISHED:
         run = outputs.whole(run, None if cfg.journal.replay in ("off", False) else Path(cfg.journal.path))
     if run.state == run_folders.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
-        return run if run.metrics["budget_usd"] == cfg.lm.get("budget_usd") else run.reopen()
+        return run if run.metrics["budget_usd"] == scoring.budget_usd(cfg) else run.reopen()
     return run
 
 
 def act(
     cfg: Config,
     run: run_folders.Run,
-    task: Task,
+    task: Task | Measured,
     questions: Sequence[Question],
     select: Callable[[Trajectory], None] = lambda _: None,
     enough: Callable[[], bool] = lambda: False,
@@ -66,7 +69,9 @@ def act(
     path, method = run.folder / "predictions.jsonl", build(cfg.method)
     prompt = method.few_shot  # read first: a missing one is said before any weights are loaded
     adapter = weights(cfg.lm.get("adapter"))
-    with parts(cfg) as (lm, search, tools), RolloutProgress(f"{task.name} {method.name}", len(questions)) as progress:
+    with parts(cfg) as its, RolloutProgress(f"{task.name} {method.name}", len(questions)) as progress:
+        lm, search, tools = its.lm, its.search, its.tools
+        measured = scoring.task_of(cfg, its.judge) if isinstance(task, Measured) else task
         provenance = {
             "lm": lm.name,
             **({"tuned_sha256": " ".join(adapter.values())} if adapter else {}),
@@ -74,22 +79,29 @@ def act(
             **({"tools": " ".join(tools)} if tools else {}),
             "prompt_sha256": hashlib.sha256(prompt.encode()).hexdigest()[:16],
             "seed": str(cfg.seed),
+            **getattr(measured, "provenance", {}),
         }
 
         def finished(trajectory: Trajectory) -> None:
             progress(trajectory)
             select(trajectory)
 
-        act_out(Rollout(method, lm, search, task.score, provenance, tools), questions, path, finished, enough)
+        close = measured.aclose if isinstance(measured, Measured) else None
+        rollout = Rollout(method, lm, search, measured.score, provenance, tools, close)
+        act_out(rollout, questions, path, finished, enough)
     _say_outages(path, run)
     measure = getattr(task, "measure", None)  # a user's class may lack it
     named = re.search(r"\[(.+)\]", search.name)  # bm25[miniwiki] k=1 searches miniwiki; a service has no corpus
-    return {
+    figures = {
         "task": task.name, "method": method.name, "lm": lm.name, "seed": cfg.seed,
         **({"measure": measure} if measure else {}),
-        "corpus": named[1] if named else search.name, "retriever": search.name, "budget_usd": cfg.lm.get("budget_usd"),
+        **({"scored_by": measured.about} if isinstance(measured, Measured) else {}),
+        "corpus": named[1] if named else search.name, "retriever": search.name, "budget_usd": scoring.budget_usd(cfg),
         **summarize(read(path, Counter())),
     }  # fmt: skip
+    for sentence in said(figures):
+        print(printable(sentence))
+    return figures
 
 
 def cut_short(metrics: dict[str, Any]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fireact.cli import Config, build
-from fireact.runs import outputs, run_folders
+from fireact.runs import outputs, run_folders, scoring
 from fireact.runs.acting import act, cut_short, open_run
 from fireact.runs.preflight.jobs import check
 from fireact.trajectories.selection import Selection, check_formats, export
@@ -24,7 +24,7 @@ def collect(cfg: Config) -> int:
             print(f"{run.folder} is finished already ({kept}{cut_short(run.metrics)}); nothing to do")
             return int(run.metrics["kept"])
         check_formats(cfg.export)
-        task, target = build(cfg.task), cfg.targets.get(cfg.method.name)
+        task, target = scoring.task_of(cfg), cfg.targets.get(cfg.method.name)
         questions = task.questions()
         selection = Selection(questions, build(cfg.select), target)
         metrics = act(cfg, run, task, questions, selection, selection.seems_enough)

@@ -27,7 +27,7 @@ def had_no_effect(key: str) -> bool:
 
 
 # Groups that came later, of which a run without them has nothing at all.
-LATER = {"tools"}
+LATER = {"measure", "tools"}
 _REACT, _FIREACT = "fireact.methods.react.ReAct", "fireact.methods.fireact.FireAct"
 _IO, _COT = "fireact.methods.io.IO", "fireact.methods.cot.CoT"
 _BEFORE = {"thinking": "none", "template_args": {}}  # what a backbone or a model without these keys is

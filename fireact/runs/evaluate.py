@@ -8,7 +8,7 @@ from fireact.cli import Config, build, compose, resolved
 from fireact.errors import FireActError
 from fireact.reporting.grid import Cell
 from fireact.reporting.statistics import measure_of, restated
-from fireact.runs import acting, outputs, run_folders
+from fireact.runs import acting, outputs, run_folders, scoring
 from fireact.runs.dashboard import Dashboard, opened
 from fireact.runs.evaluations import evaluations
 from fireact.runs.preflight.jobs import check
@@ -31,7 +31,7 @@ def evaluate(cfg: Config) -> dict[str, Any]:
             print(f"{run.folder} is finished already ({said}); nothing to do")
             return metrics
         with opened(build(cfg.get("logger")), resolved(cfg), "evaluate") as dashboard:
-            task = build(cfg.task)
+            task = scoring.task_of(cfg)
             run.finish(outputs.figures(run.folder, acting.act(cfg, run, task, task.questions())))
             metrics = run.metrics
             dashboard.evaluated(metrics, Cell({}, run.folder).trajectories())

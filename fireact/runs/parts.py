@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 from fireact.cli import Config, build, resolved
@@ -14,6 +15,7 @@ from fireact.journal.store import Journal, Replay
 from fireact.lms.base import LanguageModel
 from fireact.runs.adapters import weights
 from fireact.runs.result_keys import result_keys
+from fireact.runs.scoring import budget_usd, judge_of
 from fireact.tools.base import SearchTool, Tool
 from fireact.tools.limited import Limited
 from fireact.trajectories.records import FINISH, SEARCH
@@ -25,19 +27,45 @@ _OF_QUESTIONS = ("corpus.limit", "corpus.order", "corpus.prompts")
 _NAME = re.compile(r"\w+")
 
 
+@dataclass(frozen=True)
+class Parts:
+    """The model, the search tool, the other tools by the names that a model calls, and the model that a measure asks,
+    if it asks one."""
+
+    lm: LanguageModel
+    search: SearchTool
+    tools: dict[str, Tool]
+    judge: LanguageModel | None = None
+
+
 @contextmanager
-def parts(cfg: Config) -> Iterator[tuple[LanguageModel, SearchTool, dict[str, Tool]]]:
-    """The model, the search tool and the other tools by name, behind the configured journal."""
+def parts(cfg: Config) -> Iterator[Parts]:
+    """The parts of a run, behind the configured journal."""
     if cfg.journal.replay in ("off", False):  # YAML takes a bare off for False
-        yield build(cfg.lm), build(cfg.search), named_tools(cfg.get("tools"))
+        judge = None if (node := judge_of(cfg)) is None else build(node)
+        yield Parts(build(cfg.lm), build(cfg.search), named_tools(cfg.get("tools")), judge)
         return
     with closing(Journal(cfg.journal.path, cfg.journal.replay)) as journal:
-        search, lm = _search(cfg.search, journal), None
-        if journal.replay is Replay.REUSE:
-            # Whoever keeps a budget enters its calls in the journal, next to those of other runs.
-            lm = build(cfg.lm, ledger=journal) if "budget_usd" in cfg.lm else build(cfg.lm)
+        search = _search(cfg.search, journal)
+        lm = JournaledModel(_model(cfg.lm, journal), journal, {**settings("lm", cfg.lm), **weights(cfg.tuned)})
         tools = named_tools(cfg.get("tools"), journal)
-        yield JournaledModel(lm, journal, {**settings("lm", cfg.lm), **weights(cfg.tuned)}), search, tools
+        yield Parts(lm, search, tools, _judge(cfg, journal))
+
+
+def _model(node: Config, journal: Journal, **others: Any) -> LanguageModel | None:
+    """The model, if it may be asked. Whoever keeps a budget enters its calls in the journal, next to others'."""
+    if journal.replay is not Replay.REUSE:
+        return None
+    model: LanguageModel = build(node, ledger=journal, **others) if "budget_usd" in node else build(node)
+    return model
+
+
+def _judge(cfg: Config, journal: Journal) -> LanguageModel | None:
+    """The model that the measure asks, if it asks one; the run's budget is its budget too."""
+    if (node := judge_of(cfg)) is None:
+        return None
+    judge = _model(node, journal, budget_usd=budget_usd(cfg))
+    return JournaledModel(judge, journal, {**settings("lm", node), **weights(node.get("adapter"))})
 
 
 def named_tools(node: Config | None, journal: Journal | None = None) -> dict[str, Tool]:

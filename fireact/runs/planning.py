@@ -28,6 +28,8 @@ from fireact.runs import preflight
 from fireact.runs.evaluations import evaluations
 from fireact.runs.preflight.jobs import jobs
 from fireact.runs.run_folders import CONFIG, METRICS
+from fireact.runs.scoring import judge_of
+from fireact.tasks.measures.judge import PROMPT
 from fireact.trajectories.storage.download import WouldFetch, dry
 from fireact.trajectories.storage.reading import printable
 
@@ -36,6 +38,7 @@ _ACTING = ("acting", "state", "questions", "search", "model", "memory or money")
 _UNKNOWN = "unknown"
 _FILE_WIDTH = 1000  # characters: a table in a file or pipe is as wide as it needs to be
 _CACHE_GIB = 6.0  # on a CPU, where nothing else is said
+_JUDGED = 600  # characters of a question, its gold answer and an answer, as they are judged
 _CHARACTERS = 3  # of a token, at least, in English: what a prompt costs at most
 
 
@@ -168,7 +171,7 @@ def _acting_rows(cells: Sequence[Config]) -> Iterator[Sequence[str]]:
     for folder, (what, sharing) in asked.items():
         cfg = compose("evaluate", what) if isinstance(what, tuple) else what
         state = _state(Path(folder)) + (f", shared by {sharing} cells" if sharing > 1 else "")
-        yield (folder, state, _questions(cfg), _name(cfg.search), _name(cfg.lm), _cost(cfg))
+        yield (folder, state, _questions(cfg), _name(cfg.search), _name(cfg.lm), _cost(cfg) + _judge(cfg))
 
 
 def _questions(cfg: Config) -> str:
@@ -202,6 +205,23 @@ def _money(cfg: Config) -> str:
     read = rounds * len(prompt) / _CHARACTERS + 2 * said * rounds * (rounds + 1) / 2
     usd = questions * (read * price.input + rounds * said * price.output) / 1e6
     return f"at most ${min(usd, math.inf if budget is None else budget):,.2f}"
+
+
+def _judge(cfg: Config) -> str:
+    """What the model that a measure asks may cost besides, one call a question."""
+    node = judge_of(cfg)
+    if node is None or "prices" not in node:
+        return "" if node is None else f"; and {_name(node)} as judge"
+    price = node.prices.get(node.model)
+    try:
+        questions = len(build(cfg.task).questions())
+    except FireActError:
+        return f"; {node.model} as judge: {_UNKNOWN}"
+    if price is None:
+        return f"; no price of {node.model} as judge is known"
+    read = (len(PROMPT.read_text(encoding="utf-8")) + _JUDGED) / _CHARACTERS
+    usd = questions * (read * price.input + node.max_new_tokens * price.output) / 1e6
+    return f"; {node.model} as judge about ${usd:,.2f}"
 
 
 def _state(folder: Path) -> str:

@@ -13,6 +13,7 @@ from fireact.errors import ConfigError, DataError, quoted
 from fireact.ranges import Text, Texts
 from fireact.tasks.questions import QuestionFile, matches, starts
 from fireact.trajectories.records import Document, Question
+from fireact.trajectories.reference_calls import call_text
 from fireact.trajectories.storage import reading
 from fireact.trajectories.storage.reading import printable
 
@@ -26,7 +27,8 @@ class File(QuestionFile):
 
     Args:
         columns: which columns hold ``question``, ``answer``, and, if there are any, ``id`` and ``choices`` (the name of
-            a column with a list, or a list of columns).
+            a column with a list, or a list of columns). The tool calls that an answer needs are in ``calls``, or in
+            the column named so here; null reads none.
         scoring: ``em``; ``yesno`` (gold answers are yes, no, true or false); ``letter`` (that of the right choice).
         corpus: a JSONL or CSV file with a title and a text in each row, which a local search tool may index.
         split: what trajectories say of where the questions come from.
@@ -48,8 +50,8 @@ class File(QuestionFile):
     ) -> None:
         if scoring not in SCORINGS:
             raise ConfigError(f"task.scoring={scoring} is unknown; choose {', '.join(SCORINGS)}")
-        if unknown := sorted(set(columns) - {"question", "answer", "id", "choices"}):
-            raise ConfigError(f"task.columns.{unknown[0]} is unknown; choose question, answer, id or choices")
+        if unknown := sorted(set(columns) - {"question", "answer", "id", "choices", "calls"}):
+            raise ConfigError(f"task.columns.{unknown[0]} is unknown; choose question, answer, id, choices or calls")
         names = {key: column for key, column in columns.items() if key != "choices" and isinstance(column, str)}
         if not {"question", "answer"} <= set(names) or columns.get("id") and "id" not in names:
             raise ConfigError("task.columns needs one column each for question and answer, and one for id or null")
@@ -57,17 +59,24 @@ class File(QuestionFile):
             raise ConfigError("task.scoring=letter needs task.columns.choices, the column or columns of the choices")
         super().__init__(name, right=SCORINGS[scoring], **arrangement)
         self._path, self._names, self._choice_columns = Path(path), names, columns.get("choices")
+        self._calls = columns.get("calls", "calls")
         self._scoring, self._corpus, self._split = scoring, corpus, split
+        self._places: dict[str, str] = {}
 
     def read(self) -> list[Question]:
         """See ``QuestionFile``."""
         questions: dict[str, Question] = {}
+        self._places.clear()
         for place, (where, row) in enumerate(rows(self._path, "task.path")):
             question = self._question(place, row, where)
             if question.id in questions:
                 raise DataError(f"{where}: the id {printable(question.id)} is taken already; ids must differ")
-            questions[question.id] = question
+            questions[question.id], self._places[question.id] = question, where
         return list(questions.values())
+
+    def where(self, question: Question) -> str:
+        """The words that say where a question that was read stands."""
+        return self._places[question.id]
 
     def documents(self) -> Iterable[Document]:
         """See ``Task``."""
@@ -88,6 +97,7 @@ class File(QuestionFile):
             task=self.name,
             split=self._split,
             choices=choices,
+            calls=self._expected(row, where),
         )
 
     def _choices(self, row: Row, where: str) -> tuple[str, ...]:
@@ -103,6 +113,21 @@ class File(QuestionFile):
         if len(choices) > len(ascii_uppercase):
             raise DataError(f"{where}: there are letters for 26 choices, not for {len(choices)}; leave some out")
         return tuple(choices)
+
+    def _expected(self, row: Row, where: str) -> tuple[str, ...] | None:
+        """The calls that the answer needs; in a table they are JSON, and an empty cell says nothing of them."""
+        calls = row.get(self._calls) if isinstance(self._calls, str) else None
+        if calls is None or calls == "":
+            return None
+        if isinstance(calls, str):
+            calls = reading.loads(calls.encode(), f"{where}, {self._calls!r}", "a list of calls")
+        if not isinstance(calls, list):
+            raise DataError(f"{where}: expected a list of calls in {self._calls!r}, found {type(calls).__name__}; "
+                            "task.columns.calls=null reads none")
+        try:
+            return tuple(map(call_text, calls))
+        except DataError as error:
+            raise DataError(f"{where}: {error}") from None
 
     def _answer(self, answer: str, choices: Sequence[str], where: str) -> str:
         """The gold answer in the form that the scoring rule compares."""

@@ -7,6 +7,7 @@ that rendering, reporting or a reader needs.
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,10 +15,11 @@ from string import ascii_uppercase
 from typing import Any
 
 from fireact.errors import DataError, quoted
+from fireact.trajectories.reference_calls import call_text
 from fireact.trajectories.tool_schema import ToolSchema
 
 SEARCH, FINISH = "search", "finish"
-EM, ACCURACY = "EM", "accuracy"  # what tasks call their own scores
+EM, ACCURACY, F1_NAME = "EM", "accuracy", "F1"  # what tasks call their own scores
 
 
 class Ending(StrEnum):
@@ -45,7 +47,8 @@ class Question:
 
     ``choices`` holds the options of a multiple-choice question (then ``answer`` is a letter). ``kind`` names the
     question's family within its task; ``evidence`` the titles of the documents that lead to the answer, in order.
-    ``system`` is what a chat's system message says before the question.
+    ``system`` is what a chat's system message says before the question. ``calls`` are the tool calls that its answer
+    needs, each as ``call_text`` writes it; None where nobody says.
     """
 
     id: str
@@ -57,6 +60,7 @@ class Question:
     kind: str = ""
     evidence: tuple[str, ...] = ()
     system: str = ""
+    calls: tuple[str, ...] | None = None
 
     def prompt(self) -> str:
         """The text a model is asked: the question and, if there are any, its lettered choices."""
@@ -83,11 +87,20 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """``em`` and ``f1`` in 0…1; ``correct`` by the task's own rule (EM, yes/no, letter)."""
+    """``em`` and ``f1`` in 0…1; ``correct`` by the task's own rule (EM, yes/no, letter).
+
+    ``value``, in 0…1, is the task's own score where that is more than right or wrong.
+    """
 
     em: float
     f1: float
     correct: bool
+    value: float | None = None
+
+    @property
+    def own(self) -> float:
+        """The task's own score, in 0…1."""
+        return float(self.correct if self.value is None else self.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +140,10 @@ class Trajectory:
         What the first edition did not know is left out where it says nothing, so its files stay as they are.
         """
         row = dataclasses.asdict(self)
-        _leave_out(row["question"], {"system": ""})
+        if self.question.calls is not None:
+            row["question"]["calls"] = [json.loads(call) for call in self.question.calls]
+        _leave_out(row["question"], {"system": "", "calls": None})
+        _leave_out(row["score"], {"value": None})
         for step in row["steps"]:
             _leave_out(step, {"continues": False, "learnt": True})
         row["tools"] = [tool.to_json() for tool in self.tools]
@@ -191,7 +207,8 @@ def _question(row: Any) -> Question:
     lists = {key: tuple(fields.get(key, ())) for key in ("choices", "evidence")}
     if len(lists["choices"]) > len(ascii_uppercase):
         raise DataError(f"question.choices has {len(lists['choices'])} choices; there are letters for 26")
-    return Question(**{**fields, **lists})
+    calls = fields.get("calls")
+    return Question(**{**fields, **lists, "calls": None if calls is None else tuple(map(call_text, calls))})
 
 
 def _ending(value: Any) -> Ending:
@@ -213,6 +230,9 @@ def _fields(cls: type, row: Any, what: str) -> dict[str, Any]:
         if name not in row:
             if required:
                 raise DataError(f"{what} lacks the field {name!r}")
+        elif cls is Score and f.type == "float | None":
+            if row[name] is not None:
+                fraction(f"{what}.{name}", row[name])
         elif cls is Score and f.type == "float":
             fraction(f"{what}.{name}", row[name])
         elif f.type in _KINDS:
@@ -226,7 +246,7 @@ def _kind_of(value: Any) -> str:
 
 _LARGEST = 2**63
 _LISTS = ("tuple[str, ...]", "tuple[Step, ...]", "tuple[ToolSchema, ...]")
-_WORDS = {**dict.fromkeys(_LISTS, "a list"), "Mapping[str, str]": "an object of texts"}
+_WORDS = {**dict.fromkeys((*_LISTS, "tuple[str, ...] | None"), "a list"), "Mapping[str, str]": "an object of texts"}
 # Annotations are strings here (PEP 563), so they can be looked up as written.
 _KINDS: dict[Any, tuple[type, ...]] = {
     "str": (str,),
@@ -235,5 +255,6 @@ _KINDS: dict[Any, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     **dict.fromkeys(_LISTS, (list, tuple)),
+    "tuple[str, ...] | None": (list, tuple, type(None)),
     "Mapping[str, str]": (Mapping,),
 }

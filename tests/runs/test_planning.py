@@ -122,6 +122,9 @@ def test_what_a_paid_model_may_cost_at_most(plan, monkeypatch):
     assert row[-1] == "at most $0.20"
     [row], *_ = plan("evaluate", *lm, "lm.budget_usd=0.05")
     assert row[-1] == "at most $0.05"
+    judge = ["measure=judge", "measure.lm.model=j", "measure.lm.max_new_tokens=50"]
+    [row], *_ = plan("evaluate", *lm, *judge, "+measure.lm.prices.j={input: 0, output: 100}")
+    assert row[-1] == "at most $0.20; j as judge about $0.05"
 
 
 def test_a_finished_and_a_begun_run_are_told_from_a_new_one(plan, tmp_path):

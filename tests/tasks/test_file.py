@@ -83,6 +83,22 @@ def test_a_number_is_asked_for_as_it_is_written(tmp_path: Path) -> None:
     assert [question.answer for question in File("mine", path, PLAIN).questions()] == ["1.50", "1e20", "-7"]
 
 
+def test_the_calls_that_an_answer_needs(tmp_path: Path) -> None:
+    rows = ['{"question": "Q?", "answer": "A", "calls": [{"tool": "add", "arguments": {"b": 2.5, "a": 1}}]}',
+            '{"question": "R?", "answer": "A", "calls": []}', '{"question": "S?", "answer": "A"}']
+    task = File("mine", write(tmp_path / "q.jsonl", "\n".join(rows)), PLAIN)
+    first, none, unsaid = task.questions()
+    assert first.calls == ('{"arguments": {"a": 1, "b": "2.5"}, "tool": "add"}',)
+    assert (none.calls, unsaid.calls) == ((), None)
+    assert task.where(none).endswith("q.jsonl, line 2")
+    cell = '"[{""tool"": ""find"", ""arguments"": ""x""}]"'
+    table = write(tmp_path / "q.csv", f"question,answer,needs\nQ?,A,{cell}\nR?,A,\n")
+    named = File("mine", table, {**PLAIN, "calls": "needs"}).questions()
+    assert [question.calls for question in named] == [('{"arguments": "x", "tool": "find"}',), None]
+    off = File("mine", str(tmp_path / "q.jsonl"), {**PLAIN, "calls": None}).questions()
+    assert [question.calls for question in off] == [None] * 3
+
+
 LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
 
 
@@ -113,6 +129,10 @@ LETTER = {"scoring": "letter", "columns": {**PLAIN, "choices": "choices"}}
         ("q.csv", "question,answer\nQ?,maybe\n", {"scoring": "yesno"}, "answer is 'maybe'; .* one of yes, true, no"),
         ("q.jsonl", '{"question": "Q?", "answer": "C", "choices": ["X", "Y"]}\n', LETTER, "'C'; .* one of A, B"),
         ("q.jsonl", '{"question": "Q?", "answer": "A", "choices": "X"}\n', LETTER, "a list of texts in 'choices'"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "calls": 3}', {}, "a list of calls in 'calls', found int"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "calls": [{"name": "x"}]}', {}, "1: the call .* is none"),
+        ("q.jsonl", '{"question": "Q?", "answer": "A", "calls": [{"tool": ""}]}', {}, "line 1: .* needs a tool's name"),
+        ("q.csv", "question,answer,calls\nQ?,A,x\n", {}, "q.csv, line 2, 'calls' is not JSON"),
         ("q.csv", "question,answer\nQ?,A\nQ?,A\n", {"columns": {**PLAIN, "id": "question"}}, "line 3: the id mine-Q"),
     ],
 )
@@ -144,7 +164,7 @@ def test_wrong_arguments() -> None:
         File("mine", "q.csv", PLAIN, scoring="f1")
     with pytest.raises(ConfigError, match="task.columns needs one column each for question and answer"):
         File("mine", "q.csv", {"question": "q"})
-    with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id or choices"):
+    with pytest.raises(ConfigError, match="task.columns.anwser is unknown; choose question, answer, id, choices or"):
         File("mine", "q.csv", {**PLAIN, "anwser": "a"})
     with pytest.raises(ConfigError, match="task.scoring=letter needs task.columns.choices"):
         File("mine", "q.csv", PLAIN, scoring="letter")

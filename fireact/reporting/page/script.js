@@ -15,18 +15,19 @@ function readCells() {
 }
 
 function addTrajectory(cell, row, questions) {
-  const [asked, method, ending, answer, [correct, em, f1], usage, steps, error] = row;
+  const [asked, method, ending, answer, [correct, em, f1, measure, own, unscored], usage, steps, error] = row;
   const question = typeof asked === "number" ? questions[asked] : readQuestion(asked);
   if (typeof asked !== "number") questions.push(question);
   const rounds = steps.filter(([, action]) => action).length;
-  const trajectory = { cell, question, method, ending, answer, correct: correct === 1, em, f1, usage, steps, rounds, error };
+  const scores = { correct: correct === 1, em, f1, measure, own, unscored };
+  const trajectory = { cell, question, method, ending, answer, ...scores, usage, steps, rounds, error };
   cell.trajectories.push(trajectory);
   cell.byId.set(question.id, trajectory);
   cell.byQuestion.set(question, trajectory);
 }
 
-function readQuestion([id, text, answer, task, split, choices, kind]) {
-  return { id, text, answer, task, split, choices, kind };
+function readQuestion([id, text, answer, task, split, choices, kind, calls]) {
+  return { id, text, answer, task, split, choices, kind, calls };
 }
 
 /* ---- state: the filters, the chosen trajectory and the compared cell; location.hash holds it ---- */
@@ -232,6 +233,7 @@ function question(asked) {
     element("h3", { class: "asked" }, marked(asked.text)),
     ...(choices.length ? [element("ol", { class: "choices", type: "A" }, ...choices)] : []),
     element("p", { class: "gold" }, label("Gold answer"), " ", element("b", { class: "answer" }, marked(asked.answer))),
+    ...(asked.calls ? [element("p", { class: "gold" }, label("Calls expected"), " ", marked(asked.calls.join(", ") || "none"))] : []),
   ];
 }
 
@@ -247,11 +249,11 @@ function acted(trajectory, columns) {
 }
 
 function summary(trajectory) {
-  const { cell, answer, em, f1, ending, rounds, method, usage, error } = trajectory;
+  const { cell, answer, em, f1, measure, own, unscored, ending, rounds, method, usage, error } = trajectory;
   const [lmCalls, searchCalls, tokensIn, tokensOut, cost, seconds] = usage;
   const dollars = cost ? [`$${cost.toPrecision(2)}`] : [];
   const figures = [
-    [`EM ${+em.toFixed(2)}`, `F1 ${+f1.toFixed(2)}`, ending, count(rounds, "round"), method],
+    [...(measure && measure !== "EM" && measure !== "F1" ? [`${measure} ${+own.toFixed(2)}`] : []), `EM ${+em.toFixed(2)}`, `F1 ${+f1.toFixed(2)}`, ending, count(rounds, "round"), method],
     [count(lmCalls, "model call"), count(searchCalls, "search", "searches"),
       `${tokensIn.toLocaleString("en")} tokens in, ${tokensOut.toLocaleString("en")} out`, ...dollars, `${seconds.toFixed(1)} s`],
   ];
@@ -259,7 +261,7 @@ function summary(trajectory) {
     element("h4", {}, cell.name),
     element("div", {}, badge(trajectory, true), label("Answer"), " ", element("b", { class: "answer" }, answer ? marked(answer) : "none")),
     ...figures.map((line) => element("p", { class: "figures" }, line.map(unbroken).join(" · "))),
-    ...(error ? [element("p", { class: "error" }, error)] : []));
+    ...[unscored, error].filter(Boolean).map((why) => element("p", { class: "error" }, why)));
 }
 
 function step([thought, action, argument, observation], number) {

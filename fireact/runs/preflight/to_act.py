@@ -18,6 +18,7 @@ from fireact.cli import Config, build, resolved
 from fireact.errors import DataError, ModelError, StorageError, ToolError
 from fireact.models.hub import to_fetch
 from fireact.models.shape import GIB
+from fireact.runs import scoring
 from fireact.runs.adapters import check
 from fireact.runs.parts import named_tools
 from fireact.runs.preflight.check import Check
@@ -33,8 +34,8 @@ _LOOKED_AT = 1000  # rows of a corpus, which may hold millions
 
 
 def questions(cfg: Config) -> None:
-    """The task's questions can be had, and there are some."""
-    task = build(cfg.task)
+    """The task's questions can be had and scored, and there are some."""
+    task = scoring.task_of(cfg)
     if not task.questions():
         raise DataError(f"task={cfg.task.name} has no questions; choose another split, file or task")
 
@@ -63,18 +64,28 @@ async def _closed(tools: Mapping[str, Tool]) -> None:
 
 def model(cfg: Config) -> str | None:
     """The model has its weights, or its key and its server; a line where weights are to be fetched."""
-    if cfg.journal.replay == "only":
+    return None if cfg.journal.replay == "only" else _model(cfg, cfg.lm, "lm")
+
+
+def judge(cfg: Config) -> str | None:
+    """So has the model that the measure asks, if it asks one."""
+    node = scoring.judge_of(cfg)
+    if node is None or cfg.journal.replay == "only":
         return None
-    node = cfg.lm
+    given = {"budget_usd": scoring.budget_usd(cfg)} if "budget_usd" in node else {}
+    return _model(cfg, node, "measure.lm", **given)
+
+
+def _model(cfg: Config, node: Any, key: str, **given: Any) -> str | None:
     if "backbone" in node:
         if node.get("adapter") is not None:
             _adapter(Path(node.adapter))
         return weights(resolved(node.backbone))
     if node._target_.startswith(_OURS):
-        built = build(node)
+        built = build(node, **given)
         asyncio.run(built.aclose())
         if node.get("base_url") and not Path(cfg.journal.path).exists():  # which may hold all the answers
-            _connect(node.base_url, "lm.base_url", ModelError)
+            _connect(node.base_url, f"{key}.base_url", ModelError)
     return None
 
 
@@ -105,11 +116,12 @@ def journal(cfg: Config) -> None:
 
 
 ACTING = (
-    Check(questions, ("task",)),
+    Check(questions, ("task", "measure", "tuned")),
     Check(prompt, ("method",)),
     Check(search, ("search", "method", "journal.replay", "journal.path")),
     Check(tools, ("tools",)),
     Check(model, ("lm", "journal.replay", "journal.path")),
+    Check(judge, ("measure", "lm.budget_usd", "tuned", "journal.replay", "journal.path")),
     Check(logger, ("logger",)),
     Check(journal, ("journal",)),
 )
