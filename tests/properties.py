@@ -20,6 +20,8 @@ from fireact.cli import secrets
 from fireact.errors import ConfigError, DataError, ParseError
 from fireact.formats.base import TextFormat
 from fireact.overrides import override
+from fireact.reporting.markdown import aligned
+from fireact.reporting.page import escape
 from fireact.trajectories import learnable
 from fireact.trajectories.dialogue import (
     STOP,
@@ -27,6 +29,8 @@ from fireact.trajectories.dialogue import (
     cut_turn,
     dialogue_of,
     parse_step,
+    reasoned,
+    split_reasoning,
     step_text,
 )
 from fireact.trajectories.files import convert, read
@@ -72,6 +76,8 @@ def row(value: Any) -> bool:
     except DataError:
         return True
     for step, said in zip(trajectory.steps, dialogue_of(trajectory).turns, strict=True):
+        spoken = split_reasoning(said.text)[1]
+        assert reasoned(spoken) == ("", spoken)  # as an acting model is heard
         if step.action:
             again = parse_step(said.text)
             assert (again.action, again.argument) == (step.action, step.argument)
@@ -123,11 +129,11 @@ def given(text: str) -> bool:
 
 
 def shown(text: str) -> bool:
-    """Nothing that is printed steers a terminal or fails to be written."""
-    said = printable(joined(text))
-    assert not [sign for sign in said if unicodedata.category(sign) == "Cc" and sign not in "\n\t"]
-    assert not [sign for sign in said if unicodedata.bidirectional(sign) in _STEERING]
-    said.encode()
+    """Nothing that is printed, or stands in a table or on a page, steers a terminal or fails to be written."""
+    for said in (printable(joined(text)), "\n".join(aligned([text], [[text]])), escape(text)):
+        assert not [sign for sign in said if unicodedata.category(sign) == "Cc" and sign not in "\n\t"]
+        assert not [sign for sign in said if unicodedata.bidirectional(sign) in _STEERING]
+        said.encode()
     return True
 
 

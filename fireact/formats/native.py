@@ -159,6 +159,9 @@ class NativeFormat(ChatFormat):
             raise DataError(f"a trajectory has {what}, which this backbone's chat template can't say; leave it out, or "
                             "use another backbone.format")
         if first.action == FINISH:
+            if not first.argument.strip():
+                raise DataError("a trajectory's answer is empty, which among native calls is a turn that says nothing; "
+                                "leave it out, or use another backbone.format")
             message["content"] = self._inert(first.argument)
         elif first.action:
             message["content"] *= self.has_thoughts

@@ -58,7 +58,11 @@ class JournaledSearch:
 
     def __init__(self, search: SearchTool | None, journal: Journal, settings: Mapping[str, Any]) -> None:
         self._search, self._journal, self._source = search, journal, Source("search", json_text(settings))
-        self.name, self.varies = _of(search) if search else journal.source("search", json_text(settings))
+        if search:
+            self.name, self.varies = _of(search)
+            journal.enter(self._source, self.name, self.varies)  # a replay needs its name, were it never asked
+        else:
+            self.name, self.varies = journal.source("search", json_text(settings))
 
     async def search(self, query: str) -> str:
         """See ``SearchTool``; besides, what ``Journal.answer`` raises."""

@@ -105,6 +105,15 @@ class Journal:
         name, varies = rows[0]
         return name, bool(varies)
 
+    def enter(self, source: Source, name: str, varies: bool) -> int:
+        """Note who may be asked, so that ``source`` knows its name; its number."""
+        if source not in self._sources:
+            row = (source.kind, source.settings, source.few_shot)
+            self._db.run("INSERT OR IGNORE INTO sources VALUES (NULL, ?, ?, ?, ?, ?)", *row, name, varies)
+            same = "SELECT id FROM sources WHERE kind = ? AND settings = ? AND few_shot = ?"
+            self._sources[source] = self._db.run(same, *row)[0][0]
+        return self._sources[source]
+
     def reserve(self, usd: float, budget: float) -> int | None:
         """Enter a call that is about to be made, by the US dollars that it may cost at most.
 
@@ -159,7 +168,7 @@ class Journal:
                 raise self._miss(source, text)
             if call is None:
                 call = await _make(ask)
-                self._record(failed if call.error else key, self._source_id(source, name, varies), text, call)
+                self._record(failed if call.error else key, self.enter(source, name, varies), text, call)
                 if failed in found and not call.error:
                     self._db.run("DELETE FROM calls WHERE key = ?", failed)
         calls.made.append(call)
@@ -170,14 +179,6 @@ class Journal:
     def _record(self, key: bytes, source: int, request: str, call: Call) -> None:
         row = (key, source, request, call.answer, call.error, call.finished, call.seconds)
         self._db.run("INSERT OR REPLACE INTO calls VALUES (?, ?, ?, ?, ?, ?, ?)", *row)
-
-    def _source_id(self, source: Source, name: str, varies: bool) -> int:
-        if source not in self._sources:
-            row = (source.kind, source.settings, source.few_shot)
-            self._db.run("INSERT OR IGNORE INTO sources VALUES (NULL, ?, ?, ?, ?, ?)", *row, name, varies)
-            same = "SELECT id FROM sources WHERE kind = ? AND settings = ? AND few_shot = ?"
-            self._sources[source] = self._db.run(same, *row)[0][0]
-        return self._sources[source]
 
     def _miss(self, source: Source, request: str) -> ReplayMiss:
         """One sentence on what was asked, and where the recorded call that agrees with it longest differs."""

@@ -6,6 +6,8 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fireact.trajectories.storage.reading import printable
+
 
 @dataclass(frozen=True)
 class Table:
@@ -33,5 +35,6 @@ def aligned(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _escaped(text: str) -> str:
     """A sign before a space opens no tag, so "< 0.001" stays readable; an interval's brackets alone are no link."""
+    text = printable(re.sub(r"\s", " ", text))
     text = re.sub(r"([\\`*$|~]|(?<!\w)_|_(?!\w)|(?<=\])[(\[])", r"\\\1", text).replace("&", "&amp;")
-    return re.sub(r"<(?=\S)", "&lt;", re.sub(r"\s", " ", text))
+    return re.sub(r"<(?=\S)", "&lt;", text)

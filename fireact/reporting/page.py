@@ -1,17 +1,18 @@
 """The report page of a grid: one ``report.html`` with its tables, its figures and a browser of its trajectories.
 
 It opens from disk and asks the network for nothing. What a model or a web page said travels as JSON that is inert in
-HTML (``_inert``) and reaches the screen as text nodes; everything else is escaped here.
+HTML (``_inert``) and reaches the screen as text nodes; everything else is escaped here (``escape``). What would steer a
+terminal or the direction of writing is shown as an escape.
 """
 
 from __future__ import annotations
 
+import html
 import json
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import sha256
-from html import escape
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from fireact.reporting.grid import Cell, Grid, name_of
 from fireact.reporting.markdown import Table
 from fireact.trajectories.records import Question, Trajectory
 from fireact.trajectories.reference_calls import call_shown
+from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import replace, writing
 
 REPORT = "report.html"
@@ -152,9 +154,20 @@ def _row(t: Trajectory, seen: dict[Question, int]) -> list[Any]:
     return [asked, t.method, t.ending, t.answer, outcome, cost, steps, t.provenance.get("error", "")]
 
 
+def escape(text: str) -> str:
+    """``text`` as HTML that shows it."""
+    return html.escape(printable(text))
+
+
+def _printable(value: Any) -> Any:
+    if isinstance(value, str):
+        return printable(value)
+    return [*map(_printable, value)] if isinstance(value, list | tuple) else value
+
+
 def _inert(value: Any) -> str:
     """JSON that no HTML parser can mistake for a tag, an entity or the end of its element."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    text = json.dumps(_printable(value), ensure_ascii=False, separators=(",", ":"))
     for character, escaped in _INERT.items():
         text = text.replace(character, escaped)
     return text

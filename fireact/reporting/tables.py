@@ -19,6 +19,7 @@ from fireact.reporting.results import Results
 from fireact.reporting.rows import SEED, Row, without_seed
 from fireact.reporting.statistics import common_measure
 from fireact.trajectories.records import F1_NAME
+from fireact.trajectories.storage.reading import printable
 
 Column = tuple[str, Callable[[Row], str]]
 _RATES = {"trajectories_per_s": "tuned, trajectories/s", "tokens_per_s": "tuned, tokens/s", "adapter_mb": "weights, MB"}
@@ -165,10 +166,11 @@ def _failed(cell: Cell) -> dict[str, Any]:
 
 
 def _inert(value: Any) -> Any:
-    """A text that a spreadsheet would compute begins with an apostrophe; a number in words, as in an axis, does not."""
+    """A text that a spreadsheet would compute begins with an apostrophe; a number in words, as in an axis, does not.
+    What would steer a terminal is escaped."""
     if not isinstance(value, str):
         return value
-    text = value.encode(errors="backslashreplace").decode()
+    text = printable(value)
     try:
         float(text)
     except ValueError:

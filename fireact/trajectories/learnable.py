@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fireact.errors import DataError, ParseError, quoted
-from fireact.trajectories.dialogue import NO_ACTION, STOP, parse_step, split_reasoning, step_text
+from fireact.trajectories.dialogue import NO_ACTION, STOP, THINK, parse_step, split_reasoning, step_text
 from fireact.trajectories.records import FINISH, SEARCH, Ending, Step, Trajectory
 
 # Text that a reader takes for an action or a label and ``parse_step`` does not: numbered, decorated, as JSON … It would
@@ -79,6 +79,9 @@ def _check_step(step: Step, what: str, tools: Sequence[str]) -> None:
     said = step_text(replace(step, thought=thought))
     if STOP in f"\n{said}":
         raise DataError(f"{what} says a line that begins with 'Observation:', where a turn is cut off; take it out")
+    if mark := next((mark for mark in THINK if mark in said), None):
+        raise DataError(f"{what} says {mark} outside its reasoning, where a model that says it would be read as one "
+                        "that is still reasoning; take it out")
     if not step.action:
         return
     if "\n" in step.argument and step.action in (SEARCH, FINISH):

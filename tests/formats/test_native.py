@@ -173,6 +173,7 @@ def test_thoughts_without_a_place_are_counted() -> None:
         ((Step("", "lookup", "x", "y"),), "calls lookup, which is none of its tools \\(search, table\\)"),
         ((Step("", "table", "x", "y"),), "call table\\[x\\] can't be said: table takes a JSON object"),
         ((STEPS[0], Step("", "finish", "x", continues=True)), "an answer beside a call"),
+        ((STEPS[0], Step("", "finish", " ")), "answer is empty, which among native calls is a turn that says nothing"),
     ],
 )
 def test_a_trajectory_that_can_not_be_said_is_refused(steps: tuple[Step, ...], why: str) -> None:

@@ -17,7 +17,8 @@ from fireact.reporting.tables import table_of
 from tests.conftest import ROOT
 from tests.reporting.grids import TUNED, Maker
 
-NOTES = ["None", "NaN", "null", "", "=cmd()", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)", "-5", "+1e-5", "\tx", "\ud800"]
+NOTES = ["None", "NaN", "null", "", "=cmd()", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)", "-5", "+1e-5", "\tx", "\ud800",
+         "\x1b]0;x\x07", "a\u202eb"]  # fmt: skip
 
 
 def test_a_csv_keeps_texts_as_texts_and_computes_none(tmp_path):
@@ -30,7 +31,7 @@ def test_a_csv_keeps_texts_as_texts_and_computes_none(tmp_path):
     read = pl.read_csv(io.StringIO(text), schema_overrides={"note": pl.String})
     assert read["note"].to_list() == [
         "None", "NaN", "null", "", "'=cmd()", "'-2+3+cmd|' /C calc'!A0", "'@SUM(A1)", "-5", "+1e-5", "'\tx", "\\ud800",
-        None, "x",
+        "\\x1b]0;x\\x07", "a\\u202eb", None, "x",
     ]  # fmt: skip
     assert read["failed"][-1] == "'=HYPERLINK(0)"
 
@@ -45,6 +46,7 @@ def test_a_csv_keeps_texts_as_texts_and_computes_none(tmp_path):
         ("~~no~~", r"\~\~no\~\~"),
         ("12.5 [2.2, 47.1]", "12.5 [2.2, 47.1]"),
         ("< 0.001", "< 0.001"),
+        ("\x1b[31mred\x9b0m \u202eback", r"\\x1b[31mred\\x9b0m \\u202eback"),
     ],
 )
 def test_nothing_in_a_cell_acts_as_markdown(text, shown):

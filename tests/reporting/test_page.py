@@ -14,6 +14,7 @@ from fireact.reporting.grid import PREDICTIONS, Grid
 from fireact.reporting.markdown import Table
 from fireact.reporting.page import write_page
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory, Usage
+from fireact.trajectories.storage.reading import printable
 from tests.reporting.page_grid import EVIL, PROMPTED, acted_out, grid_of
 
 ROWS = (("A & B", "14.2 [11.0, 17.4]", "5 <b>"), ("C", "–", "x"))
@@ -80,7 +81,7 @@ def test_another_question_under_the_same_id_stays_another(tmp_path):
     assert tuned[1][0][1] == "Who else?" and tuned[2][0] == 0
 
 
-@pytest.mark.parametrize("evil", [EVIL, "<!-- <script>", "]]>", "\u2028\u2029", "\ud800", '"\\\x00\r\n'])
+@pytest.mark.parametrize("evil", [EVIL, "<!-- <script>", "]]>", "\u2028\u2029", "\ud800", '"\\\x00\r\n\x9b\u202e'])
 def test_what_was_said_stays_data(tmp_path, evil):
     grid = grid_of(tmp_path, prompted=[one()])
     plain = Parsed(page(grid, tmp_path))
@@ -90,7 +91,7 @@ def test_what_was_said_stays_data(tmp_path, evil):
     text = page(grid, tmp_path)
     assert Parsed(text).tags == plain.tags
     row = blocks(text)[0][1]
-    assert (row[0][1], row[3], row[6][0][3], row[7]) == (evil,) * 4
+    assert (row[0][1], row[3], row[6][0][3], row[7]) == (printable(evil),) * 4
     assert not re.search("[\u2028\u2029]", text)
 
 

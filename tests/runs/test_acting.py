@@ -75,6 +75,15 @@ def test_a_run_is_made_again_from_its_journal_alone(tmp_path: Path) -> None:
         evaluate(tmp_path / "c", *MINIWIKI, *replay, "lm.seed=1")
 
 
+def test_a_run_that_never_searched_is_made_again_too(tmp_path: Path) -> None:
+    answered = [*MINIWIKI, "method=cot"]
+    figures = evaluate(tmp_path / "a", *answered)
+    replay = ["journal.replay=only", f"journal.path={tmp_path / 'a' / 'journal.sqlite'}"]
+    assert evaluate(tmp_path / "b", *answered, *replay) == figures
+    first, again = ((tmp_path / name / "predictions.jsonl").read_bytes() for name in "ab")
+    assert first == again and b'"search_calls": 0' in first and b'"search_calls": 1' not in first
+
+
 def test_a_tasks_own_score_is_printed_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     figures = evaluate(tmp_path / "yesno", "task=miniwiki_yesno", *MINIWIKI)
     assert (figures["measure"], figures["accuracy"]) == ("accuracy", 1.0)
