@@ -10,17 +10,18 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fireact.errors import DataError, ParseError, quoted
-from fireact.trajectories.dialogue import cut_after_action, parse_step
+from fireact.trajectories.dialogue import cut_after_action, named, parse_step
 from fireact.trajectories.importers import fields
 from fireact.trajectories.learnable import meant_action
-from fireact.trajectories.records import FINISH, Step
+from fireact.trajectories.records import FINISH, SEARCH, Step
 
-_LABEL = re.compile(r"^(?=Thought:|Action:|Observation:)", re.MULTILINE)
-_LABELS = re.compile(r"^(Thought|Action|Observation):", re.MULTILINE)
+_NUMBER = r"(?:[ \t]\d+)?"  # as in ReAct's own prompts
+_LABEL = re.compile(rf"^(?=(?:Thought|Action|Observation){_NUMBER}:)", re.MULTILINE)
+_LABELS = re.compile(rf"^(Thought|Action|Observation){_NUMBER}:", re.MULTILINE)
+_OBSERVATION = re.compile(rf"\A\s*Observation{_NUMBER}:")
 _CLOSING = re.compile(r"Episode finished, reward = (True|False|1|0)\.?")
 _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
 _WITH_QUESTION = re.compile(r"Action: finish\[Thought: ")  # what follows a question that the assistant says
-_OBSERVATION = "Observation:"
 # A turn of one text: a thought, then one action. Anything else may be words of the page before it.
 _PLAIN_TURNS: tuple[list[str], ...] = ([], ["Thought"], ["Action"], ["Thought", "Action"])
 
@@ -58,7 +59,7 @@ def of_messages(messages: Any, counts: Counter[str], learnt: bool) -> tuple[str,
         if learnt:
             _check_turn(turn, f"the model's turn {len(steps) + 1}")
         step = _step(turn, counts)
-        if not answer.lstrip().startswith(_OBSERVATION):
+        if not _OBSERVATION.match(answer):
             if learnt and not step.action:
                 raise DataError(f"what the user says after the model's turn {len(steps) + 1} may be a question or an "
                                 "observation, since that turn takes no action; begin it with 'Observation:', or make a "
@@ -86,9 +87,9 @@ def of_text(text: str, question: str, counts: Counter[str], learnt: bool) -> Epi
     turn: list[str] = []
     for piece, following in zip(pieces, [*pieces, ""][1:], strict=True):
         piece = piece.strip()
-        if not piece.startswith(_OBSERVATION):
+        if not _OBSERVATION.match(piece):
             turn.append(piece)
-        elif not following.startswith(_OBSERVATION):
+        elif not _OBSERVATION.match(following):
             said = "\n".join(turn)
             if learnt:
                 _check_one_speaker(said, f"the turn {len(steps) + 1}")
@@ -143,11 +144,11 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
 
 
 def _is_closing(content: str) -> bool:
-    return content.startswith(_OBSERVATION) and _CLOSING.fullmatch(_observation(content)) is not None
+    return _OBSERVATION.match(content) is not None and _CLOSING.fullmatch(_observation(content)) is not None
 
 
 def _observation(text: str) -> str:
-    return text.strip().removeprefix(_OBSERVATION).strip()
+    return _OBSERVATION.sub("", text).strip()
 
 
 def _closed(steps: Sequence[Step], counts: Counter[str]) -> Episode:
@@ -167,7 +168,7 @@ def _check_turn(turn: str, what: str) -> None:
         raise DataError(f"{what} says nothing; leave it out")
     before = turn
     with suppress(ParseError):
-        step = parse_step(turn)
+        step = named(parse_step(turn), (SEARCH, FINISH))
         before = step.thought
         if line := meant_action(turn[len(cut_after_action(f"{turn}\n") or turn) :], step):
             raise DataError(f"{what} acts twice, and only its first action, {step.action}[…], was carried out; take "
@@ -186,9 +187,11 @@ def _check_one_speaker(turn: str, what: str) -> None:
 
 def _step(turn: str, counts: Counter[str]) -> Step:
     try:
-        step = parse_step(turn)
+        step = named(parse_step(turn), (SEARCH, FINISH))
     except ParseError:
         return Step(turn, "", "")
+    if f"Action: {step.action}[{step.argument}]" not in turn:
+        counts["respelled_actions"] += 1
     if cut_after_action(f"{turn}\n") != turn:
         counts["extra_actions"] += 1
     if step.action == FINISH and (packed := _PACKED.fullmatch(step.argument)):

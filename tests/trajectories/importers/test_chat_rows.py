@@ -162,10 +162,8 @@ def test_a_rows_unknown_keys_are_named(tmp_path: Path, key: str, value: Any, sen
 
 
 MEANT = [
-    "Thought 1: t\nAction 1: Search[X]",
     "Thought: I need it. Action: search[X]",
     "Act: search[X]",
-    "**Action:** search[X]",
     "__Action__: lookup(X)",
     "search[X]",
     "I do: finish[Y]",
@@ -178,6 +176,16 @@ MEANT = [
 ]
 
 
+@pytest.mark.parametrize(
+    "said", ["Thought 1: t\nAction 1: Search[X]", "Thought: t\n**Action:** search[X]", "t\n> Action: `search [X].`"]
+)
+def test_common_spellings_are_read_and_counted(tmp_path: Path, said: str) -> None:
+    steps, counts = read_row(tmp_path, [GOOD[0], model(said), user("Observation 1: X is by Y."), *GOOD[3:]])
+    assert steps == (Step("t", "search", "X", "X is by Y."), FINISHED) and counts["respelled_actions"] == 1
+    with pytest.raises(DataError, match=r"turn 1 acts twice, .* search\[…\], was carried out; take 'Action: search\[Z"):
+        read_row(tmp_path, [GOOD[0], model(f"{said}\nAction: search[Z]"), *GOOD[2:]])
+
+
 @pytest.mark.parametrize("said", MEANT)
 def test_a_meant_action_is_never_learnt_as_prose(tmp_path: Path, said: str) -> None:
     for turn in (said, f"Thought: t\n{said}", f"{said}\nAction: search[Z]"):
@@ -186,7 +194,7 @@ def test_a_meant_action_is_never_learnt_as_prose(tmp_path: Path, said: str) -> N
 
 
 def test_a_label_of_another_style_is_never_learnt_as_prose(tmp_path: Path) -> None:
-    for said in ("Thought 2: t", "*thought*: t", "hm\n- Observation 1: o", "Obs: o"):
+    for said in ("*thought*: t", "hm\n- Observation 1: o", "Obs: o"):
         with pytest.raises(DataError, match="step 1 holds '.*', a label in a thought; write 'Thought: "):
             read_row(tmp_path, [GOOD[0], model(f"{said}\nAction: search[X]"), *GOOD[2:]])
 
