@@ -19,23 +19,22 @@ from typing import Any
 
 from fireact.commands import end_with
 from fireact.errors import ConfigError, DataError, FireActError, StorageError
-from fireact.trajectories.exporters.rows import FORMATS, PARTS, row_of, without
+from fireact.trajectories.exporters.rows import FORMATS, PARTS, row_of
 from fireact.trajectories.files import placed
 from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import replacing, writing
 
-_KEYS = ("to", "out", "metadata", "leave_out")
+_KEYS = ("to", "out", "leave_out")
 _SHOWN = 10  # refusals that are said in full
 
 
 @dataclass(frozen=True, slots=True)
 class Export:
-    """What is to be written; ``leave_out`` are parts that a user does without (``exporters.rows.PARTS``)."""
+    """Which files are to be written as what; ``leave_out`` holds what a user does without (``rows.PARTS``)."""
 
     files: tuple[str, ...]
     to: str
     out: Path
-    metadata: bool = True
     leave_out: tuple[str, ...] = ()
 
 
@@ -43,13 +42,13 @@ def main() -> int:
     """The command; exits with 1 and one sentence on a user's mistake, or where a row was refused."""
     parser = argparse.ArgumentParser(
         "python -m fireact.trajectories.export",
-        usage="%(prog)s FILE... to=FORMAT out=PATH [metadata=false] [leave_out=PART,...]",
+        usage="%(prog)s FILE... to=FORMAT out=PATH [leave_out=PART,...]",
         description="Write trajectories in a format that other trainers read, one that is read back as the same.",
         epilog="docs/exports.md says what each format can hold.",
     )
     parser.add_argument("arguments", nargs="+", metavar="FILE", help=(
         "any file of trajectories that is read; to: " + ", ".join(FORMATS) + "; out: a new file, .jsonl (a row a line) "
-        "or .json (a list); metadata=false: without what only we read; leave_out: " + ", ".join(PARTS)
+        "or .json (a list); leave_out, where it has to be: " + ", ".join(PARTS)
     ))  # fmt: skip
     counts: Counter[str] = Counter()
     try:
@@ -71,7 +70,7 @@ def parsed(arguments: Sequence[str]) -> Export:
     files, given = list[str](), dict[str, str]()
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        if key in given:
+        if equals and key in given:
             raise ConfigError(f"{key} is given twice; give it once")
         if equals and key in _KEYS:
             given[key] = value
@@ -86,8 +85,6 @@ def parsed(arguments: Sequence[str]) -> Export:
         raise ConfigError("no file of trajectories is named; put its path before to=")
     if given["to"] not in FORMATS:
         raise ConfigError(f"to={given['to']} is no format; choose one of {', '.join(FORMATS)}")
-    if given.get("metadata", "true") not in ("true", "false"):
-        raise ConfigError(f"metadata={given['metadata']} must be true or false")
     leave_out = tuple(filter(None, given.get("leave_out", "").split(",")))
     if unknown := [part for part in leave_out if part not in PARTS]:
         raise ConfigError(f"leave_out={unknown[0]} is no part that can be left out; choose from {', '.join(PARTS)}")
@@ -96,7 +93,7 @@ def parsed(arguments: Sequence[str]) -> Export:
         raise ConfigError(f"out={out} must end in .jsonl (one row a line) or .json (a list of rows)")
     if given["to"] == "jsonl" and out.suffix.lower() != ".jsonl":
         raise ConfigError(f"out={out} must end in .jsonl, as to=jsonl writes one row a line")
-    return Export(tuple(files), given["to"], out, given.get("metadata") != "false", leave_out)
+    return Export(tuple(files), given["to"], out, leave_out)
 
 
 def write(export: Export, counts: Counter[str]) -> None:
@@ -125,7 +122,7 @@ def _rows(export: Export, counts: Counter[str]) -> Iterator[dict[str, Any]]:
     for file in export.files:
         for where, trajectory in placed(file, counts):
             try:
-                row = row_of(without(trajectory, export.leave_out, counts), export.to, export.metadata)
+                row = row_of(trajectory, export.to, export.leave_out, counts)
             except DataError as error:
                 counts["refused"] += 1
                 if counts["refused"] <= _SHOWN:

@@ -172,12 +172,12 @@ def export(formats: Iterable[str], trajectories: Sequence[Trajectory], folder: P
         rows, refused = [], list[str]()
         for trajectory in trajectories:
             try:
-                rows.append(row_of(trajectory, to, metadata=False))
+                rows.append(row_of(trajectory, to, ["metadata"], Counter()))
             except DataError as error:
                 refused.append(f"{trajectory.question.id}: {error}")
         if refused:
-            print(f"export={name} leaves out {len(refused)} of {len(trajectories)} trajectories, which it can't hold; "
-                  f"the first is {printable(refused[0])}")
+            print(f"export={name} leaves out {len(refused)} of {len(trajectories)} trajectories, which it can't hold "
+                  f"(trajectories.jsonl does); the first is {printable(refused[0])}")
         paths.append(folder / file)
         (write_json if file.endswith(".json") else write_lines)(paths[-1], rows)
     return paths

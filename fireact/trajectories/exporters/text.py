@@ -23,9 +23,7 @@ def alpaca_row(trajectory: Trajectory) -> dict[str, Any]:
     """
     if number := next((n for n, step in enumerate(trajectory.steps, start=1) if not step.learnt), None):
         raise DataError(f"step {number} is not learnt, and all of an Alpaca row's output is; write it to=react, "
-                        "to=openai or to=jsonl")
-    if trajectory.tools:
-        raise DataError("it describes tools, for which an Alpaca row has no place; write it to=openai or to=jsonl")
+                        "to=openai or to=jsonl, or add leave_out=weights")
     right = trajectory.score.correct
     is_cot = trajectory.method == "cot"  # whose rows say it by 1 and 0, and by no last newline
     closing = f"Observation: Episode finished, reward = {int(right) if is_cot else right}"

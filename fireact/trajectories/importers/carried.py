@@ -15,19 +15,20 @@ What the messages do say stands there alone, so the two can't contradict each ot
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from fireact.errors import DataError, quoted
 from fireact.trajectories.records import Step, Trajectory
 from fireact.trajectories.storage import reading
-from fireact.trajectories.tool_schema import SEARCH_TOOL
+from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
 KEY = "fireact"
 _QUESTION = ("id", "answer", "task", "split", "choices", "kind", "evidence", "calls")
 _WHOLE = ("method", "answer", "score", "usage", "provenance")
 _STEP = ("thought", "argument", "observation")
+_SEARCH = [SEARCH_TOOL.to_json()]
 _KNOWN = ("question", *_WHOLE, "tools", "steps")
 
 
@@ -62,7 +63,7 @@ def merged(read: Trajectory, said: Mapping[str, Any]) -> Trajectory:
     _known(asked, _QUESTION, f"metadata.{KEY}.question")
     row["question"].update({**asked, "text": ""})
     if "tools" in said:
-        if said["tools"] != [] or read.tools != (SEARCH_TOOL,):
+        if said["tools"] != [] or _json(read.tools) != _SEARCH:
             raise DataError(f"metadata.{KEY}.tools may only be an empty list beside the search tool; write tools into "
                             "the row's own tools")
         row["tools"] = []
@@ -87,17 +88,25 @@ def beyond(trajectory: Trajectory, read: Trajectory) -> dict[str, Any]:
     Raises:
         DataError: the row would be read as something else, which no metadata can mend; says what.
     """
-    if read == trajectory:
+    if is_same(read, trajectory):
         return {}
+    if trajectory.tools and _json(trajectory.tools) != _json(read.tools):
+        raise DataError("it describes tools, for which such a row has no place; write it to=openai, to=sharegpt or "
+                        "to=jsonl")
     _check_said(trajectory, read, "it would not be read back: ", "write it to=jsonl")
     row = trajectory.to_json()
     question = {key: row["question"][key] for key in _QUESTION if key in row["question"]}
     said = {"question": question, **{key: row[key] for key in _WHOLE}}
-    if trajectory.tools != read.tools:
+    if read.tools and not trajectory.tools:
         said["tools"] = []
     pairs = enumerate(zip(trajectory.steps, read.steps, strict=True), start=1)
     steps = {str(number): _more(own, other) for number, (own, other) in pairs if own != other}
     return {**said, "steps": steps} if steps else said
+
+
+def is_same(one: Trajectory, other: Trajectory) -> bool:
+    """Whether a file would hold the same of both: that knows no order of the keys in a tool's schema."""
+    return one.to_json() == other.to_json()
 
 
 def _more(own: Step, other: Step) -> dict[str, Any]:
@@ -106,12 +115,12 @@ def _more(own: Step, other: Step) -> dict[str, Any]:
 
 def _check_said(own: Trajectory, read: Trajectory, what: str, fix: str) -> None:
     """Refuse where ``own`` differs from what its messages are ``read`` as in anything that messages say."""
-    tools = (own.tools, read.tools) if own.tools or read.tools != (SEARCH_TOOL,) else ((), ())
+    tools = _json(own.tools), _json(read.tools)
     pairs = {
         "the question": (own.question.prompt(), read.question.prompt()),
         "the system text": (own.question.system, read.question.system),
         "the ending": (own.ending.value, read.ending.value),
-        "the tools": tuple([tool.to_json() for tool in each] for each in tools),
+        "the list of tools": tools if tools != ([], _SEARCH) else ([], []),
         "the number of steps": (len(own.steps), len(read.steps)),
     }
     for number, (one, other) in enumerate(zip(own.steps, read.steps, strict=False), start=1):
@@ -146,6 +155,10 @@ def _canonical(argument: str) -> str:
 
 def _one_line(observation: str | None) -> str | None:
     return None if observation is None else " ".join(observation.split())
+
+
+def _json(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
+    return [tool.to_json() for tool in tools]
 
 
 def _known(value: Any, known: Any, what: str) -> None:
