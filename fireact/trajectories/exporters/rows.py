@@ -53,7 +53,7 @@ def row_of(trajectory: Trajectory, to: str, leave_out: Collection[str], counts: 
         else:
             _check_left(trajectory, read, to, [] if "thoughts" in leave_out else thoughts)
             found.update({"left_out metadata": 1, "left_out thoughts": len(thoughts)})
-    counts.update(found)
+    counts.update(+found)
     return row
 
 
