@@ -130,7 +130,7 @@ def _rows(export: Export, counts: Counter[str]) -> Iterator[dict[str, Any]]:
             else:
                 yield row
     if counts["refused"] > _SHOWN:
-        print(f"… and {counts['refused'] - _SHOWN} more are not written", file=sys.stderr)
+        print(f"… and {counts['refused'] - _SHOWN} more, not written", file=sys.stderr)
 
 
 def _refuse_existing(path: Path) -> None:
