@@ -111,9 +111,11 @@ def write(export: Export, counts: Counter[str]) -> None:
     with writing(export.out, "choose another out=PATH"), replacing(export.out) as file:
         for number, row in enumerate(_rows(export, counts)):
             file.write((between if number else first) + json.dumps(row, ensure_ascii=False))
+        if not counts["rows"]:
+            raise DataError(f"{', '.join(export.files)} holds no trajectory; name a file with at least one")
         if counts["rows"] == counts["refused"]:
-            what = f"{export.to} can't hold any of them" if counts["rows"] else "they hold no trajectory"
-            raise DataError(f"nothing is left to write of {', '.join(export.files)}: {what}; {export.out} is not there")
+            raise DataError(f"{export.to} can't hold any trajectory of {', '.join(export.files)}, so {export.out} is "
+                            "not written; do as the lines above say")
         file.write(end)
         _refuse_existing(export.out)  # somebody else may have written it meanwhile
 

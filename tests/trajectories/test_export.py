@@ -100,8 +100,8 @@ def test_what_appears_meanwhile_stays_too(folder: Path, monkeypatch: pytest.Monk
     [
         (["none.jsonl", "to=openai", "out=o.jsonl"], r"none.jsonl can't be read"),
         (["right.jsonl", "torn.jsonl", "to=openai", "out=o.jsonl"], "torn.jsonl, line 2 is not JSON"),
-        (["empty.jsonl", "to=openai", "out=o.jsonl"], "nothing is left to write of empty.jsonl: they hold no"),
-        (["ended.jsonl", "to=react", "out=o.jsonl"], "of ended.jsonl: react can't hold any of them; o.jsonl"),
+        (["empty.jsonl", "to=openai", "out=o.jsonl"], "empty.jsonl holds no trajectory; name a file"),
+        (["ended.jsonl", "to=react", "out=o.jsonl"], "react can't hold any trajectory of ended.jsonl, so o"),
         (["right.jsonl", "to=openai", "out=none/o.jsonl"], r"cannot write none/o.jsonl \(No .*, or choose another out"),
         (["right.jsonl", "to=openai"], "out has no value; add out=PATH"),
         (["right.jsonl", "out=o.jsonl"], "to has no value; add to=jsonl or to=openai or to=sharegpt or to=react or"),

@@ -88,6 +88,24 @@ def test_calls_of_tools_are_held_by_native_formats(tmp_path: Path, to: str, orig
     assert properties.exported(original, to, tmp_path / "rows.jsonl")
 
 
+CARRIED = st.fixed_dictionaries({}, optional={
+    "question": st.dictionaries(st.sampled_from(["id", "choices", "evidence", "calls", "text"]), JSON),
+    "score": st.one_of(JSON, st.fixed_dictionaries({"em": NUMBER, "f1": NUMBER, "correct": st.booleans()})),
+    "usage": JSON, "provenance": JSON, "method": JSON, "tools": st.one_of(st.just([]), JSON),
+    "steps": st.dictionaries(st.sampled_from(["1", "2", "x"]),
+                             st.dictionaries(st.sampled_from(["thought", "argument", "observation"]), JSON)),
+})  # fmt: skip
+
+
+@EVERYWHERE
+@given(st.one_of(st.text(), JSON, CARRIED.map(json.dumps)))
+def test_any_metadata_is_read_or_refused(carried: object) -> None:
+    messages = [{"role": "user", "content": "Q?\nA. a\nB. b"}, {"role": "assistant", "content": "Action: finish[a]"}]
+    properties.row({"messages": messages, "metadata": {"fireact": carried}})
+    native = {"conversations": [{"from": "human", "value": "Q?"}, {"from": "gpt", "value": "a"}], "tools": "[]"}
+    properties.row({**native, "metadata": {"fireact": carried}})
+
+
 @EVERYWHERE
 @given(trajectories(st.lists(WILD, max_size=3), ()), st.sampled_from([(), ("metadata", "thoughts"), ("weights",)]))
 @pytest.mark.parametrize("to", FORMATS)
