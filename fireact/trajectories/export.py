@@ -26,6 +26,11 @@ from fireact.trajectories.storage.writing import replacing, writing
 
 _KEYS = ("to", "out", "leave_out")
 _SHOWN = 10  # refusals that are said in full
+_HELP = f"""  to=         {", ".join(FORMATS)}
+  out=        a new file, .jsonl (a row a line) or .json (a list of rows)
+  leave_out=  any of {", ".join(PARTS)}; else a row that would lack something is refused
+
+docs/exports.md says what each format can hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +48,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         "python -m fireact.trajectories.export",
         usage="%(prog)s FILE... to=FORMAT out=PATH [leave_out=PART,...]",
-        description="Write trajectories in a format that other trainers read, one that is read back as the same.",
-        epilog="docs/exports.md says what each format can hold.",
+        description="Write trajectories in a format that other trainers read; every row is read back equal.",
+        epilog=_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("arguments", nargs="+", metavar="FILE", help=(
-        "any file of trajectories that is read; to: " + ", ".join(FORMATS) + "; out: a new file, .jsonl (a row a line) "
-        "or .json (a list); leave_out, where it has to be: " + ", ".join(PARTS)
-    ))  # fmt: skip
+    parser.add_argument("arguments", nargs="+", metavar="FILE", help="any file of trajectories that is read")
     counts: Counter[str] = Counter()
     try:
         export = parsed(parser.parse_args().arguments)

@@ -161,7 +161,7 @@ def _json(tools: Sequence[ToolSchema]) -> list[dict[str, Any]]:
     return [tool.to_json() for tool in tools]
 
 
-def _known(value: Any, known: Any, what: str) -> None:
+def _known(value: Any, known: Sequence[str], what: str) -> None:
     if not isinstance(value, dict):
         raise DataError(f"{what} is no object; leave it as it was exported, or remove it")
     if unknown := sorted(set(value) - set(known)):
