@@ -11,7 +11,7 @@ from fireact.errors import ParseError
 from fireact.trajectories.records import FINISH, SEARCH, Step, Trajectory
 from fireact.trajectories.tool_schema import ToolSchema
 
-# ``Action: name[argument]``, and how it is spelled besides: ``**Action:** name[argument]``, ``Action 1: Name [argument].``
+# ``Action: name[argument]``, and other spellings: ``**Action:** name[argument]``, ``Action 1: Name [argument].``
 _MARKS = "[*`]{0,3}"
 _NUMBERED = rf"(?:[ \t]*\d+)?{_MARKS}[ \t]*:{_MARKS}"
 _HEAD = rf"[ \t]*(?:[#>-]{{1,6}}[ \t]+)?{_MARKS}Action{_NUMBERED}[ \t]*{_MARKS}(\w+){_MARKS}[ \t]*\["

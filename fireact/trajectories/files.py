@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import conversations, released
+from fireact.trajectories.importers import carried, conversations, released
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
 from fireact.trajectories.storage.digests import digest
@@ -114,22 +114,37 @@ def convert(row: Any, counts: Counter[str]) -> Trajectory:
         return released.from_run(row, counts)
     if not isinstance(row, dict):
         raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
-    if "messages" in row:
-        if conversations.is_native(row):
-            return conversations.from_messages(row, counts)
-        return released.from_chat(row, counts)
-    if "output" in row:
-        return released.from_alpaca(row, counts)
+    if any(key in row for key in ("messages", "output", "conversations")):
+        return _carrying(row, counts)
     if "traj" in row:
         raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
                         "object of rows by their index; write it as messages, or the file so")
-    if "conversations" in row:
-        return conversations.from_sharegpt(row, counts)
     if row and not _OURS.intersection(row):
         raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
                         "or instruction and output, or a trajectory of ours")
     return Trajectory.from_json(row)
 
 
+def _carrying(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+    """A row of another form, with what its metadata carries of the trajectory that it was exported from."""
+    row, said = carried.taken(row)
+    if said is None:
+        return _foreign(row, counts)
+    found: Counter[str] = Counter()
+    trajectory = carried.merged(_foreign(row, found), said)
+    counts.update({name: count for name, count in found.items() if name not in _CONCLUDED})
+    return trajectory
+
+
+def _foreign(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+    if "messages" in row:
+        read = conversations.from_messages if conversations.is_native(row) else released.from_chat
+        return read(row, counts)
+    if "output" in row:
+        return released.from_alpaca(row, counts)
+    return conversations.from_sharegpt(row, counts)
+
+
+_CONCLUDED = ("demonstrations", "methods_guessed", "closing_lines")  # what is no conclusion where a row says it
 _ROW = "one trajectory as a JSON object"
 _OURS = {field.name for field in dataclasses.fields(Trajectory)}

@@ -28,37 +28,44 @@ _PLAIN_TURNS: tuple[list[str], ...] = ([], ["Thought"], ["Action"], ["Thought", 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Steps with the closing line as their last observation; ``reward`` is as spelled there: True, False, 1 or 0."""
+    """Steps with the closing line as their last observation; ``reward`` is as spelled there: True, False, 1 or 0.
+
+    Where there is no such line, ``reward`` is empty: nothing says whether the answer is right, so it counts as right.
+    """
 
     steps: tuple[Step, ...]
     reward: str
 
     @property
     def right(self) -> bool:
-        return self.reward in ("True", "1")
+        return self.reward in ("True", "1", "")
 
 
 def of_messages(messages: Any, counts: Counter[str], learnt: bool) -> tuple[str, Episode]:
     """(question, episode) of alternating messages: what the user says is an observation, whatever labels are in it.
 
-    ``learnt`` rows are to be trained on, so what their turns do must be plain; in others the first action counts.
+    ``learnt`` rows are to be trained on, so what their turns do must be plain, and they may end with the assistant's
+    answer (``demonstrations`` counts such); in others the first action counts, and the closing line must be there.
 
     Raises:
-        DataError: a message is not understood, or they do not end with the closing line.
+        DataError: a message is not understood, or they do not end so.
     """
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise DataError("expected messages as a list of objects with role and content")
     spoken = [_spoken(message, f"message {number}", counts) for number, message in enumerate(messages, start=1)]
-    if not spoken or spoken[-1][0] != "user":
+    if not spoken or (spoken[-1][0] != "user" and not learnt):
         raise DataError("expected messages that end with the environment's closing line, said by the user")
     question, rest = _opening(spoken, counts)
     steps: list[Step] = []
     for number in range(0, len(rest), 2):
-        said, answer = rest[number][1], rest[number + 1][1]
+        said = rest[number][1]
         turn = labelled(said).strip()
         if learnt:
             _check_turn(turn, f"the model's turn {len(steps) + 1}")
         step = _step(turn, counts)
+        if number + 1 == len(rest):
+            return question, _answered([*steps, step], counts)
+        answer = rest[number + 1][1]
         if not _OBSERVATION.match(answer):
             if learnt and not step.action:
                 raise DataError(f"what the user says after the model's turn {len(steps) + 1} may be a question or an "
@@ -157,6 +164,13 @@ def _closed(steps: Sequence[Step], counts: Counter[str]) -> Episode:
         raise DataError(_NO_END)
     counts["closing_lines"] += 1
     return Episode(tuple(steps), closing[1])
+
+
+def _answered(steps: Sequence[Step], counts: Counter[str]) -> Episode:
+    if steps[-1].action != FINISH:
+        raise DataError(_NO_END)
+    counts["demonstrations"] += 1
+    return Episode(tuple(steps), "")
 
 
 _NO_END = "expected to end with 'Action: finish[…]' and 'Observation: Episode finished, reward = …'"

@@ -79,6 +79,13 @@ def test_a_system_text_and_weights_are_kept(tmp_path: Path) -> None:
     assert trajectory.steps == (replace(SEARCHED, learnt=False), FINISHED)
 
 
+def test_a_chat_may_end_with_the_answer_and_then_counts_as_right(tmp_path: Path) -> None:
+    trajectory, counts = read_trajectory(tmp_path, GOOD[:4])
+    assert trajectory.steps == (SEARCHED, replace(FINISHED, observation=None))
+    assert (trajectory.question.task, trajectory.question.answer, trajectory.score.correct) == ("own", "Y", True)
+    assert counts == {"rows": 1, "demonstrations": 1}
+
+
 def test_other_tools_in_react_text_are_told_and_counted(tmp_path: Path) -> None:
     said = "Thought: t\nAction: python[a = [1,\n2]\nprint(a)]"
     trajectory, counts = read_trajectory(tmp_path, [GOOD[0], model(said), *GOOD[2:]])
@@ -135,7 +142,8 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
         ([GOOD[0], model(f"Thought: t\nObservation: o\n{ACT}"), *GOOD[2:]], "turn 1 holds an observation of its own"),
         ([GOOD[0], *GOOD[3:], *GOOD[1:]], "step 1 of 3 is finish"),
         ([*GOOD[:4], user("Observation: No. Episode finished, reward = True")], "expected to end with"),
-        (GOOD[:4], "expected messages that end with the environment's closing line"),
+        (GOOD[:2], "expected to end with 'Action: finish"),
+        ([*GOOD[:3], model("Y.")], "expected to end with 'Action: finish"),
         ([GOOD[0], "Hi", *GOOD[2:]], "expected messages as a list of objects"),
     ],
 )
