@@ -7,7 +7,6 @@ import hashlib
 from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
 
 from fireact.cli import Config, build
 from fireact.errors import ReplayMiss
@@ -43,7 +42,7 @@ def digests(tools: Config | None, journal: Config) -> dict[str, str]:
         journal: the configuration of the run's journal.
     """
     found = {}
-    for key, node in (tools.named.items() if tools else ()):
+    for key, node in tools.named.items() if tools else ():
         if hasattr(server := build(node), "listing"):
             offers = server.tools(_listing(server, node, None, journal))
             schemas = json_text([tool.schema.to_json() for tool in offers])

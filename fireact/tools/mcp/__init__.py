@@ -53,11 +53,14 @@ class McpServer:
         start_timeout_s: NoEffect[Seconds] = 30.0,
     ) -> None:
         if (command is None) == (url is None):
-            raise ConfigError("an MCP server needs a command or a url, and not both; give one, such as "
-                              "tools.named.mcp.command=[python,server.py]")
+            raise ConfigError(
+                "an MCP server needs a command or a url, and not both; give one, such as "
+                "tools.named.mcp.command=[python,server.py]"
+            )
         if url is not None and not (url.startswith(("http://", "https://")) and urlsplit(url).hostname):
-            raise ConfigError(f"the url of an MCP server, {quoted(url)}, is no address; it begins with http:// or "
-                              "https://")
+            raise ConfigError(
+                f"the url of an MCP server, {quoted(url)}, is no address; it begins with http:// or https://"
+            )
         self.idempotent, self._only, self._prefix = idempotent, only, prefix
         self._command, self._url, self._env, self._token_env = command, url, tuple(env), token_env
         # Models read it and trajectories keep it, which the folders of a machine do not concern.
@@ -100,12 +103,11 @@ class McpServer:
     async def _link(self) -> Link:
         """A connection to a server that has started."""
         async with self._lock:
-            link = self._links[-1] if self._links else None
-            if link is not None and link.suspect and not link.is_over and not await link.answers():
-                link.retire()
-                link = None
-            if link is None or link.is_over:
-                self._links = [*(old for old in self._links if not old.is_over), link := self._connect()]
+            if not self._links or not await self._links[-1].is_fit():
+                for old in self._links:
+                    old.retire()
+                self._links = [*(old for old in self._links if not old.is_over), self._connect()]
+            link = self._links[-1]
         await link.started()
         return link
 
@@ -118,18 +120,21 @@ class McpServer:
             raise ConfigError("tools=mcp needs the extra: pip install fireact[mcp]") from None
         if self._command is None:
             headers = {"Authorization": f"Bearer {token}"} if (token := self._token()) else {}
-            return Link(lambda *_: streamable_http(str(self._url), headers), self._name, self._patience_s)
+            fix = "start it, or check its url and the token that it wants"
+            return Link(lambda *_: streamable_http(str(self._url), headers), self._name, fix, self._patience_s)
         command, variables = self._command, environment(self._env, "tools.named: env of an MCP server")
 
         def streams(notes: Notes, ended: Callable[[], None]) -> Any:
             return stdio(command, variables, notes, ended)
 
-        return Link(streams, self._name, self._patience_s)
+        fix = "check its command, and run it by hand to see what is wrong"
+        return Link(streams, self._name, fix, self._patience_s)
 
     def _token(self) -> str:
         if self._token_env is not None and not os.environ.get(self._token_env):
-            raise ConfigError(f"{self._token_env} is not set; put the token of {self._name} into that environment "
-                              "variable")
+            raise ConfigError(
+                f"{self._token_env} is not set; put the token of {self._name} into that environment variable"
+            )
         return os.environ[self._token_env] if self._token_env is not None else ""
 
     def _without_secrets(self, text: str) -> str:

@@ -36,17 +36,18 @@ class Link:
     Args:
         streams: opens the transport; is given the notes, and what to call as soon as no message comes any more.
         server: its name in messages.
+        fix: what a user can do where it can't be started, as the second half of a sentence.
     """
 
-    def __init__(self, streams: Streams, server: str, patience_s: float) -> None:
-        self.suspect = False  # a call failed, and nothing has been answered since
+    def __init__(self, streams: Streams, server: str, fix: str, patience_s: float) -> None:
         self.entries: dict[str, str] = {}
-        self._streams, self._server, self._patience_s = streams, server, patience_s
+        self._streams, self._server, self._fix, self._patience_s = streams, server, fix, patience_s
         self._notes, self._stop = Notes(), asyncio.Event()
         self._client: Any = None
         self._pending, self._is_retired = 0, False
         self._failure = ""
         self._ready = asyncio.Event()
+        self._check: asyncio.Task[bool] | None = None  # begun when a call has failed
         self._task = asyncio.create_task(self._hold())
 
     @property
@@ -78,7 +79,7 @@ class Link:
         try:
             found = await self._client.session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except BaseException as error:
-            self.suspect = True
+            self._check = self._check or asyncio.create_task(self._answers())
             if not isinstance(error, Exception):
                 raise
             raise ToolError(await self._why(error, name)) from None
@@ -88,12 +89,15 @@ class Link:
         result: types.CallToolResult = found
         return result
 
-    async def answers(self) -> bool:
-        """Whether the server, of which a call failed, still says in a moment what it offers."""
-        with anyio.move_on_after(_PATIENCE_S), suppress(Exception):
-            await self._list()
-            self.suspect = False
-        return not self.suspect
+    async def is_fit(self) -> bool:
+        """Whether a server of which a call failed still says what it offers; whoever gives up waiting ends no check."""
+        if self.is_over:
+            return False
+        if self._check is None:
+            return True
+        fit = await asyncio.shield(self._check)
+        self._check = None if fit else self._check
+        return fit and not self.is_over
 
     def retire(self) -> None:
         """Close as soon as no call is under way."""
@@ -107,6 +111,12 @@ class Link:
         if open_still:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_CLOSING_S)
+
+    async def _answers(self) -> bool:
+        with anyio.move_on_after(_PATIENCE_S), suppress(Exception):
+            await self._list()
+            return True
+        return False
 
     def _leave_if_idle(self) -> None:
         if self._is_retired and not self._pending:
@@ -127,7 +137,8 @@ class Link:
         finally:
             if not self._ready.is_set():
                 late = f"did not say within {self._patience_s:g} s what it offers{self._notes.said()}"
-                self._failure = f"{self._server} {late}" if limit.cancel_called else self._failure or "it was left"
+                failure = f"{self._server} {late}" if limit.cancel_called else self._failure or "it was left"
+                self._failure = f"{failure}; {self._fix}"
             self._stop.set()
             self._ready.set()
 
@@ -154,7 +165,7 @@ class Link:
         if isinstance(first, ToolError | ConfigError):
             return str(first)
         if isinstance(first, FileNotFoundError | PermissionError):
-            return f"{self._server} can't be started ({first.strerror}); install it, or check its command"
+            return f"{self._server} can't be started ({first.strerror})"
         ended = self._notes.reason and self._notes.reason + self._notes.said()
         return f"{self._server} {ended or f'could not be asked what it offers: {_words(first)}'}"
 
@@ -175,4 +186,5 @@ def _first(error: BaseException) -> BaseException:
 def _words(error: BaseException) -> str:
     if isinstance(error, ValidationError):
         return "the server answers in a form that MCP does not know"
-    return brief(str(error)) if isinstance(error, MCPError) and str(error).strip() else type(error).__name__
+    said = str(error) if isinstance(error, MCPError | RuntimeError) else ""  # the SDK's words, or the server's
+    return brief(said).rstrip(".") or type(error).__name__

@@ -47,22 +47,21 @@ def offered(listing: str, server: str, only: Sequence[str] | None, prefix: str) 
     Raises:
         ConfigError: one of ``only`` is not offered, two get one name, or a schema is none that calls can be made by.
     """
-    entries: dict[str, str] = {}
-    for entry in listing.split("\n") if listing else ():
-        name = json.loads(entry)[0]
-        if name in entries:
-            raise ConfigError(f"{server} offers {quoted(name)} twice; have its author fix that")
-        entries[name] = entry
+    entries = {json.loads(entry)[0]: entry for entry in listing.split("\n") if entry}
+    if not entries:
+        raise ConfigError(f"{server} offers no tools; leave it out, or start it so that it does")
     for name in only or ():
         if name not in entries:
-            names = ", ".join(map(quoted, list(entries)[:50])) or "nothing"
+            names = ", ".join(map(quoted, list(entries)[:50]))
             raise ConfigError(f"{server} does not offer {quoted(name)}; choose for only from {names}")
     found: dict[str, Offered] = {}
     for name in entries if only is None else dict.fromkeys(only):
         tool = _tool(name, entries[name], server, prefix)
         if (other := found.get(tool.schema.name)) is not None:
-            raise ConfigError(f"{server} offers {quoted(other.name)} and {quoted(name)}, which would both be called "
-                              f"{tool.schema.name}; choose one of them by only")
+            raise ConfigError(
+                f"{server} offers {quoted(other.name)} and {quoted(name)}, which would both be called "
+                f"{tool.schema.name}; choose one of them by only"
+            )
         found[tool.schema.name] = tool
     return list(found.values())
 
@@ -73,8 +72,9 @@ def _tool(name: str, entry: str, server: str, prefix: str) -> Offered:
     if not name or len(ours) > _LONGEST_NAME:
         raise ConfigError(f"{refusal}, whose name has not 1 to {_LONGEST_NAME} characters; leave it out by only")
     if len(entry) > _LONGEST:
-        raise ConfigError(f"{refusal} with a schema of more than {_LONGEST // 1024} Ki characters; leave it out by "
-                          "only")
+        raise ConfigError(
+            f"{refusal} with a schema of more than {_LONGEST // 1024} Ki characters; leave it out by only"
+        )
     try:
         if fault := _fault(parameters) or ("" if _is_json(parameters) else "it holds a number that is none"):
             raise DataError(fault)

@@ -63,16 +63,17 @@ async def stdio(
     process = asyncio.subprocess.Process(transport, protocol, loop)
     into, received = anyio.create_memory_object_stream[Any](0)
     sent, out = anyio.create_memory_object_stream[Any](0)
-    meter = _Meter()
+    traffic = _Traffic()
     try:
         async with anyio.create_task_group() as group:
-            group.start_soon(_receive, process, into, meter, notes, ended)
-            group.start_soon(_send, process, out, meter)
+            group.start_soon(_receive, process, into, traffic, notes, ended)
+            group.start_soon(_send, process, out, traffic)
             group.start_soon(_listen, process, notes)
             try:
                 yield received, sent
             finally:
                 with anyio.CancelScope(shield=True):
+                    traffic.is_ending = True
                     received.close()
                     sent.close()
                     await _stop(process, notes)
@@ -83,24 +84,25 @@ async def stdio(
 
 
 @dataclass(slots=True)
-class _Meter:
-    """Bytes that came since something was last sent."""
+class _Traffic:
+    """Bytes that came since something was last sent, and whether it is we who end it."""
 
     received: int = 0
+    is_ending: bool = False
 
 
-async def _receive(process: Any, into: Any, meter: _Meter, notes: Notes, ended: Callable[[], None]) -> None:
+async def _receive(process: Any, into: Any, traffic: _Traffic, notes: Notes, ended: Callable[[], None]) -> None:
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, ConnectionError):
         async with into:
             try:
                 while line := await process.stdout.readline():
-                    meter.received += len(line)
-                    if meter.received > _MOST:
+                    traffic.received += len(line)
+                    if traffic.received > _MOST:
                         notes.reason = f"sends {_MOST // 2**20} MiB and more without being asked"
                         break
                     await into.send(_read(line))
                 else:
-                    notes.reason = _CLOSED
+                    notes.reason = "" if traffic.is_ending else _CLOSED
             except ValueError:  # asyncio's for a line beyond its limit
                 notes.reason = f"sends a line of more than {_LONGEST // 2**20} MiB"
             finally:
@@ -115,14 +117,14 @@ def _read(line: bytes) -> SessionMessage | Exception:
         return error
 
 
-async def _send(process: Any, out: Any, meter: _Meter) -> None:
+async def _send(process: Any, out: Any, traffic: _Traffic) -> None:
     with suppress(anyio.BrokenResourceError, anyio.ClosedResourceError, OSError):
         async with out:
             async for message in out:
                 said = message.message.model_dump_json(by_alias=True, exclude_unset=True)
                 process.stdin.write(said.encode(errors="replace") + b"\n")
                 await process.stdin.drain()
-                meter.received = 0
+                traffic.received = 0
 
 
 async def _listen(process: Any, notes: Notes) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 from mcp.server import MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
 from mcp_types import BlobResourceContents, EmbeddedResource, ImageContent, TextContent, TextResourceContents
 from pydantic import Field
 
@@ -46,7 +47,7 @@ def fail(why: Literal["error", "exit", "sleep"]) -> str:
         os._exit(3)
     if why == "sleep":
         time.sleep(60)
-    raise ValueError("no such thing")
+    raise ToolError("no such thing")
 
 
 @server.tool(structured_output=False)

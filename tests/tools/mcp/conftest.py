@@ -1,0 +1,39 @@
+from __future__ import annotations
+
+import importlib.util
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+GOOD = Path(__file__).parent / "good_server.py"
+collect_ignore_glob = [] if importlib.util.find_spec("mcp") else ["test_*.py"]
+
+
+@pytest.fixture
+def good_url() -> Iterator[str]:
+    """The address of a well-behaved server on loopback."""
+    with socket.socket() as place:
+        place.bind(("127.0.0.1", 0))
+        port = place.getsockname()[1]
+    command = [sys.executable, str(GOOD), str(port)]
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr
+        for line in process.stderr:
+            if "Uvicorn running" in line:
+                break
+        yield f"http://127.0.0.1:{port}/mcp"
+        process.kill()
+
+
+def is_alive(process: int) -> bool:
+    """Whether there is such a process, which has not ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
