@@ -1,4 +1,5 @@
-"""An MCP server over stdio, written by hand, that misbehaves as its argument says: ``mcp_server.py FAULT [FILE]``.
+"""An MCP server over stdio, written by hand, that misbehaves as its argument says: ``mcp_server.py FAULT [FILE]``; with
+``none`` it does not. The file that MARKS names gets the number of its process.
 
 Its tool ``do`` answers "fine" to ``well``, and to ``badly`` as the fault will have it; ``FILE`` is there from its
 second start on. What is wrong before a tool is called, begins with ``start_``.
@@ -15,8 +16,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-FAULT = sys.argv[1]
-STARTED_BEFORE = len(sys.argv) > 2 and Path(sys.argv[2]).exists()
+FAULT = sys.argv[1] if __name__ == "__main__" else ""
+STARTED_BEFORE = __name__ == "__main__" and len(sys.argv) > 2 and Path(sys.argv[2]).exists()
 SCHEMA = {"type": "object", "properties": {"how": {"type": "string"}}, "required": ["how"]}
 TOOL = {"name": "do", "description": "Does.", "inputSchema": SCHEMA}
 INFO = {"protocolVersion": "2025-06-18", "capabilities": {"tools": {}}, "serverInfo": {"name": "f", "version": "1"}}
@@ -93,6 +94,9 @@ def flood(raw: bytes) -> None:
 
 
 def start() -> None:
+    if marks := os.environ.get("MARKS"):
+        with Path(marks).open("a") as file:
+            file.write(f"{os.getpid()}\n")
     if FAULT == "start_exits":
         sys.exit("no licence\n")
     if FAULT == "start_floods":
@@ -172,12 +176,12 @@ def main() -> None:
         elif method == "tools/list" and FAULT == "start_list_error":
             say({"jsonrpc": "2.0", "id": number, "error": {"code": -32603, "message": "no database"}})
         elif method == "tools/list" and FAULT != "start_list_silent":
-            changed = FAULT == "changes" and STARTED_BEFORE
+            changed = FAULT == "changes" and (STARTED_BEFORE or "CHANGED" in os.environ)
             listed = {"tools": [{**TOOL, "description": "Does another thing."}]} if changed else {"tools": [TOOL]}
             reply(number, LISTED.get(FAULT, listed))
         elif method == "tools/call":
             fine(number) if asked["params"]["arguments"]["how"] == "well" else badly(number)
-    if FAULT == "changes":
+    if FAULT == "changes" and len(sys.argv) > 2:
         Path(sys.argv[2]).touch()
     if FAULT == "closes_slowly":
         time.sleep(600)

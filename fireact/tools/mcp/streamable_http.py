@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -15,7 +16,8 @@ from mcp.client.streamable_http import streamable_http_client
 from fireact.trajectories.storage.inflating import CODINGS, Garbled, TooLong, inflated
 
 _LONGEST = 16 * 2**20  # bytes of a reply
-_TIMEOUTS = httpx2.Timeout(30, read=600)  # seconds; calls have a time-out of their own
+_LONGEST_WAIT_S = 600.0  # until a reply begins, and between two pieces of one; calls have a time-out of their own
+_TIMEOUTS = httpx2.Timeout(30, read=_LONGEST_WAIT_S)
 _LIMITS = httpx2.Limits(max_connections=1000)  # each call that was given up may keep one until it is closed
 _PACE_S = 0.2  # between two of the SDK's attempts to listen again, of which a server may ask for any number at once
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log the address of every request
@@ -42,15 +44,22 @@ class _Client(httpx2.AsyncClient):
         if request.method == "GET":
             await asyncio.sleep(_PACE_S)
         try:
-            response = await super().send(request, **options)
+            async with asyncio.timeout(_LONGEST_WAIT_S):
+                response = await super().send(request, **options)
         except Exception as error:  # no list holds all that a client may raise over what it is sent
             return _failed(request, 502, f"no answer ({type(error).__name__})")
-        if response.is_error and not response.headers.get("content-type", "").startswith("application/json"):
+        if response.is_error and not await _is_told(response):  # by the protocol, in words of the server's
             await response.aclose()
             number = response.status_code
             phrase = HTTPStatus(number).phrase if number in {*HTTPStatus} else "no known status"
             return _failed(request, number, f"HTTP {number}, {phrase}")
         return response
+
+
+async def _is_told(response: httpx2.Response) -> bool:
+    with suppress(httpx2.StreamError, ValueError, TypeError, RecursionError):
+        return "error" in dict(json.loads(await response.aread()))
+    return False
 
 
 def _failed(request: httpx2.Request, status: int, message: str) -> httpx2.Response:
