@@ -1,8 +1,8 @@
 """An MCP server over stdio, written by hand, that misbehaves as its argument says: ``mcp_server.py FAULT [FILE]``; with
 ``none`` it does not. The file that MARKS names gets the number of its process.
 
-Its tool ``do`` answers "fine" to ``well``, and to ``badly`` as the fault will have it; ``FILE`` is there from its
-second start on. What is wrong before a tool is called, begins with ``start_``.
+Its tool ``do`` answers "fine" to ``well``, to ``badly`` as the fault will have it, and to the name of another fault as
+that one. ``FILE`` is there from its second start on. What is wrong before a tool is called, begins with ``start_``.
 """
 
 from __future__ import annotations
@@ -117,50 +117,50 @@ def start() -> None:
         Path(sys.argv[2]).write_text(str(child.pid))
 
 
-def badly(number: int) -> None:
-    if FAULT in RESULTS:
-        reply(number, RESULTS[FAULT])
-    elif FAULT in ERRORS:
-        say({"jsonrpc": "2.0", "id": number, "error": ERRORS[FAULT]})
-    elif FAULT in RAW:
-        write(RAW[FAULT].replace(b"%d", str(number).encode()))
-    elif FAULT == "exits":
+def badly(number: int, fault: str) -> None:
+    if fault in RESULTS:
+        reply(number, RESULTS[fault])
+    elif fault in ERRORS:
+        say({"jsonrpc": "2.0", "id": number, "error": ERRORS[fault]})
+    elif fault in RAW:
+        write(RAW[fault].replace(b"%d", str(number).encode()))
+    elif fault == "exits":
         sys.stderr.write("out of memory\n")
         sys.stderr.flush()
         os._exit(3)
-    elif FAULT == "killed":
+    elif fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
-    elif FAULT == "closes_output":
+    elif fault == "closes_output":
         os.close(1)
         time.sleep(60)
-    elif FAULT == "stops":
+    elif fault == "stops":
         time.sleep(60)
-    elif FAULT == "floods_a_line":
+    elif fault == "floods_a_line":
         flood(b"x" * 2**16)
-    elif FAULT == "floods_notes":
+    elif fault == "floods_notes":
         note = {"level": "info", "data": "n" * 2**16}
         flood(json.dumps({"jsonrpc": "2.0", "method": "notifications/message", "params": note}).encode() + b"\n")
-    elif FAULT == "floods_progress":
+    elif fault == "floods_progress":
         flood(
             b'{"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progress": "%s"}}\n' % (b"x" * 2**16)
         )
-    elif FAULT == "wrong_id":
+    elif fault == "wrong_id":
         fine(number + 1000)
         fine("x")
         fine(None)
-    elif FAULT == "another_id":
+    elif fault == "another_id":
         fine(str(number))
-    elif FAULT == "twice":
+    elif fault == "twice":
         fine(number)
         fine(number)
-    elif FAULT == "asks_back":
+    elif fault == "asks_back":
         for other, method in enumerate(("ping", "roots/list", "sampling/createMessage", "elicitation/create", "x")):
             say({"jsonrpc": "2.0", "id": other, "method": method, "params": {}})
         fine(number)
-    elif FAULT == "announces":
+    elif fault == "announces":
         say({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         fine(number)
-    elif FAULT != "hangs":
+    elif fault != "hangs":
         fine(number)
 
 
@@ -180,7 +180,8 @@ def main() -> None:
             listed = {"tools": [{**TOOL, "description": "Does another thing."}]} if changed else {"tools": [TOOL]}
             reply(number, LISTED.get(FAULT, listed))
         elif method == "tools/call":
-            fine(number) if asked["params"]["arguments"]["how"] == "well" else badly(number)
+            how = asked["params"]["arguments"]["how"]
+            fine(number) if how == "well" else badly(number, FAULT if how == "badly" else how)
     if FAULT == "changes" and len(sys.argv) > 2:
         Path(sys.argv[2]).touch()
     if FAULT == "closes_slowly":

@@ -121,7 +121,11 @@ class McpServer:
         if self._command is None:
             headers = {"Authorization": f"Bearer {token}"} if (token := self._token()) else {}
             fix = "start it, or check its url and the token that it wants"
-            return Link(lambda *_: streamable_http(str(self._url), headers), self._name, fix, self._patience_s)
+
+            def http(notes: Notes, _: Callable[[], None]) -> Any:
+                return streamable_http(str(self._url), headers, notes)
+
+            return Link(http, self._name, fix, self._patience_s)
         command, variables = self._command, environment(self._env, "tools.named: env of an MCP server")
 
         def streams(notes: Notes, ended: Callable[[], None]) -> Any:

@@ -79,7 +79,10 @@ class Link:
         try:
             found = await self._client.session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except BaseException as error:
-            self._check = self._check or asyncio.create_task(self._answers())
+            if isinstance(error, asyncio.CancelledError) and not self._notes.has_session:
+                self._is_retired = True  # what it may still be sent would be read for ever; a new one costs nothing
+            else:
+                self._check = self._check or asyncio.create_task(self._answers())
             if not isinstance(error, Exception):
                 raise
             raise ToolError(await self._why(error, name)) from None
@@ -91,7 +94,7 @@ class Link:
 
     async def is_fit(self) -> bool:
         """Whether a server of which a call failed still says what it offers; whoever gives up waiting ends no check."""
-        if self.is_over:
+        if self.is_over or self._is_retired:
             return False
         if self._check is None:
             return True

@@ -1,4 +1,4 @@
-"""What is known of a server whose connection ended, for a message that says why."""
+"""What is known of a connection to a server, for a message that says why it ended."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ _SHOWN = 200  # characters of a server's own words
 
 @dataclass(slots=True)
 class Notes:
-    """``reason`` follows the server's name in a sentence; ``last_words`` are what it wrote to stderr."""
+    """``reason`` follows the server's name in a sentence; ``last_words`` are what it wrote to stderr; a server that
+    ``has_session`` may know at the next call what came of the last."""
 
     reason: str = ""
     last_words: str = ""
+    has_session: bool = True
 
     def said(self) -> str:
         """Its last line on stderr in brackets, behind a space; nothing if it wrote none."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -12,21 +11,33 @@ from typing import Any
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
+from mcp_types import JSONRPCError, jsonrpc_message_adapter
 
+from fireact.tools.mcp.notes import Notes
 from fireact.trajectories.storage.inflating import CODINGS, Garbled, TooLong, inflated
 
 _LONGEST = 16 * 2**20  # bytes of a reply
 _LONGEST_WAIT_S = 600.0  # until a reply begins, and between two pieces of one; calls have a time-out of their own
 _TIMEOUTS = httpx2.Timeout(30, read=_LONGEST_WAIT_S)
 _LIMITS = httpx2.Limits(max_connections=1000)  # each call that was given up may keep one until it is closed
+_SESSION = "mcp-session-id"  # the protocol's header
 _PACE_S = 0.2  # between two of the SDK's attempts to listen again, of which a server may ask for any number at once
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log the address of every request
 
 
 @asynccontextmanager
-async def streamable_http(url: str, headers: Mapping[str, str]) -> AsyncIterator[tuple[Any, Any]]:
-    """The streams of messages from and to the server at ``url``; ``headers`` go with every request."""
-    hooks = {"response": [_bound]}
+async def streamable_http(url: str, headers: Mapping[str, str], notes: Notes) -> AsyncIterator[tuple[Any, Any]]:
+    """The streams of messages from and to the server at ``url``; ``headers`` go with every request.
+
+    Args:
+        notes: are told whether the server holds a session.
+    """
+    notes.has_session = False
+
+    async def note_session(response: httpx2.Response) -> None:
+        notes.has_session = notes.has_session or _SESSION in response.headers
+
+    hooks = {"response": [_bound, note_session]}
     verify = url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
     sent = {"Accept-Encoding": CODINGS, **headers}
     async with (
@@ -57,8 +68,8 @@ class _Client(httpx2.AsyncClient):
 
 
 async def _is_told(response: httpx2.Response) -> bool:
-    with suppress(httpx2.StreamError, ValueError, TypeError, RecursionError):
-        return "error" in dict(json.loads(await response.aread()))
+    with suppress(httpx2.StreamError, ValueError):
+        return isinstance(jsonrpc_message_adapter.validate_json(await response.aread(), by_name=False), JSONRPCError)
     return False
 
 

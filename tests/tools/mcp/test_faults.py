@@ -136,18 +136,29 @@ def _all(faults: list[str], folder: Path) -> dict[str, Any]:
     return dict(zip(faults, asyncio.run(run()), strict=True))
 
 
-def test_whatever_a_server_does_ends_its_own_call_at_worst(tmp_path: Path) -> None:
-    ends = _all([*CALLS], tmp_path)
-    assert {fault: end[0] for fault, end in ends.items()} == CALLS
-    assert {fault: end[-1] for fault, end in ends.items()} == dict.fromkeys(CALLS, "fine")
-    assert not is_alive(int((tmp_path / "leaves_a_child").read_text()))
+EVERY = pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 3])
 
 
-def test_a_server_that_can_t_be_begun_with_is_one_sentence(tmp_path: Path) -> None:
-    ends = _all([*STARTS], tmp_path)
-    assert {type(end) for end in ends.values()} == {ToolError, ConfigError}
+@EVERY
+def test_whatever_a_server_does_ends_its_own_call_at_worst(every: int, tmp_path: Path) -> None:
+    faults = [*CALLS][::every]
+    ends = _all(faults, tmp_path)
+    assert {fault: end[0] for fault, end in ends.items()} == {fault: CALLS[fault] for fault in faults}
+    assert {fault: end[-1] for fault, end in ends.items()} == dict.fromkeys(faults, "fine")
+
+
+@EVERY
+def test_a_server_that_can_t_be_begun_with_is_one_sentence(every: int, tmp_path: Path) -> None:
+    faults = [*STARTS][::every]
+    ends = _all(faults, tmp_path)
+    assert {type(end) for end in ends.values()} <= {ToolError, ConfigError}
     said = {fault: _unnamed(str(end)).removeprefix("the MCP server '…' ") for fault, end in ends.items()}
-    assert said == STARTS
+    assert said == {fault: STARTS[fault] for fault in faults}
+
+
+def test_what_a_server_has_started_ends_with_it(tmp_path: Path) -> None:
+    assert _all(["leaves_a_child"], tmp_path) == {"leaves_a_child": ["fine"] * 3}
+    assert not is_alive(int((tmp_path / "leaves_a_child").read_text()))
 
 
 def test_a_tool_that_is_no_longer_as_it_was_listed_is_not_called(tmp_path: Path) -> None:
