@@ -93,9 +93,9 @@ def run(kind: str, names: list[str], show: bool) -> None:
     late = sum("did not answer within" in text for text in said)
     errors = sum(text.startswith("Error: ") for text in said)
     print(f"{kind}: {len(faults)} faults beside {len(faults)} good questions, {left.seconds:.0f} s, {left.memory} MiB "
-          f"at most; good ones answered {len(faults)}, {again} of them at a later call, as one was lost with the server; "
-          f"the others: {errors} errors with a reason, {late} of which are time-outs, {len(said) - errors} answers; {dict(ends)}"
-          + (f"; {calls} calls, none of them made again" if kind == "http" else ""))
+          f"at most; good ones answered {len(faults)}, {again} of them at a later call, as one was lost with the "
+          f"server; the others: {errors} errors with a reason, {late} of which are time-outs, {len(said) - errors} "
+          f"answers; {dict(ends)}" + (f"; {calls} calls, none of them made again" if kind == "http" else ""))
 
 
 def _again(left: Left) -> int:

@@ -1,10 +1,10 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -30,10 +30,19 @@ def good_url() -> Iterator[str]:
         process.kill()
 
 
-def is_alive(process: int) -> bool:
-    """Whether there is such a process, which has not ended."""
+def is_alive(process: int, patience_s: float = 5.0) -> bool:
+    """Whether there is such a process still, after some patience: one that is killed takes a moment to end."""
+    deadline = time.monotonic() + patience_s
+    while _is_there(process):
+        if time.monotonic() > deadline:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+def _is_there(process: int) -> bool:
+    """Zombies, for which nobody has waited, are none."""
     try:
-        os.kill(process, 0)
-    except ProcessLookupError:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
