@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import shlex
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from fireact.trajectories.tool_schema import ToolSchema
 if TYPE_CHECKING:
     from fireact.tools.mcp.links import Link
 
+_SECRET = re.compile(r"^--?(?:[\w-]*[-_])?(?:api[-_]?key|token|password|passwd|secret)(?:=.|$)", re.IGNORECASE)
 _SHORTEST = 8  # characters of a variable's value that is taken for a secret
 
 
@@ -38,7 +40,8 @@ class McpServer:
         start_timeout_s: seconds until the server has said what it offers.
 
     Raises:
-        ConfigError: there is not one of ``command`` and ``url``, or ``url`` is no HTTP address.
+        ConfigError: there is not one of ``command`` and ``url``, ``url`` is no HTTP address, or ``command`` holds a
+            secret, which the run's files would keep.
     """
 
     def __init__(
@@ -61,6 +64,10 @@ class McpServer:
             raise ConfigError(
                 f"the url of an MCP server, {quoted(url)}, is no address; it begins with http:// or https://"
             )
+        if told := next(filter(_SECRET.search, command or ()), None):
+            raise ConfigError(f"the command of an MCP server holds a secret behind {quoted(told.partition('=')[0])}, "
+                              "which would stand in the run's files; put it into an environment variable that the "
+                              "server reads, and name that in env")
         self.idempotent, self._only, self._prefix = idempotent, only, prefix
         self._command, self._url, self._env, self._token_env = command, url, tuple(env), token_env
         # Models read it and trajectories keep it, which the folders of a machine do not concern.

@@ -6,6 +6,7 @@ What the SDK's client enters it must leave in the same task, whereas calls come 
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 from collections.abc import Callable, Mapping
@@ -20,7 +21,9 @@ from pydantic import ValidationError
 from fireact.errors import ConfigError, ToolError
 from fireact.tools.mcp.notes import Notes, brief
 from fireact.tools.mcp.offered import entry_of
+from fireact.trajectories.storage.reading import joined
 
+_DEEPEST = 100  # what servers read; the SDK ends the connection over arguments that are nested some 250 deep
 _PAGES = 100  # of a list of tools
 _PATIENCE_S = 5.0  # until a server of which a call failed says what it offers
 _CLOSING_S = 10.0  # until a connection is given up that does not close
@@ -69,20 +72,24 @@ class Link:
         """The result of a call of the server's tool ``name``.
 
         Raises:
-            ToolError: the server answers with an error, in no known form, or not at all any more.
+            ToolError: the server answers with an error, in no known form, or not at all any more; or the arguments
+                can't be sent.
         """
         await self.started()
+        if _is_deep(arguments, _DEEPEST):
+            raise ToolError(f"{name} takes no arguments that are nested more than {_DEEPEST} deep")
         self._pending += 1
         # The SDK's own call_tool also holds a result against the schema that the server gave for it, of which one
         # pattern may keep a process busy for ever.
-        params = types.CallToolRequestParams(name=name, arguments=dict(arguments))
         try:
+            whole = json.loads(joined(json.dumps(arguments, ensure_ascii=False)))  # no half of a character can be sent
+            params = types.CallToolRequestParams(name=name, arguments=whole)
             found = await self._client.session.send_request(types.CallToolRequest(params=params), types.CallToolResult)
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError) and not self._notes.has_session:
                 self._is_retired = True  # what it may still be sent would be read for ever; a new one costs nothing
-            else:
-                self._check = self._check or asyncio.create_task(self._answers())
+            elif self._check is None or self._check.done():
+                self._check = asyncio.create_task(self._answers())
             if not isinstance(error, Exception):
                 raise
             raise ToolError(await self._why(error, name)) from None
@@ -96,10 +103,12 @@ class Link:
         """Whether a server of which a call failed still says what it offers; whoever gives up waiting ends no check."""
         if self.is_over or self._is_retired:
             return False
-        if self._check is None:
+        check = self._check
+        if check is None:
             return True
-        fit = await asyncio.shield(self._check)
-        self._check = None if fit else self._check
+        fit = await asyncio.shield(check)
+        if fit and self._check is check:  # no other call has failed since
+            self._check = None
         return fit and not self.is_over
 
     def retire(self) -> None:
@@ -178,6 +187,11 @@ class Link:
             ended = self._notes.reason or f"ended the connection, {_words(error)}"
             return f"{self._server} {ended}{self._notes.said()}"
         return f"{name} failed: {_words(error)}"
+
+
+def _is_deep(value: Any, deepest: int) -> bool:
+    below = value.values() if isinstance(value, Mapping) else value if isinstance(value, list) else ()
+    return deepest < 0 or any(_is_deep(member, deepest - 1) for member in below)
 
 
 def _first(error: BaseException) -> BaseException:

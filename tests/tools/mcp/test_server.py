@@ -34,6 +34,13 @@ def _with_tools(server: McpServer, use: Callable[[Tools], Awaitable[Any]]) -> An
     return asyncio.run(run())
 
 
+def _nested(depth: int) -> Any:
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
 async def _everything(tools: Tools) -> list[Any]:
     """What each tool answers, one after another and many at once."""
     answers: list[Any] = [
@@ -44,6 +51,10 @@ async def _everything(tools: Tools) -> list[Any]:
     sums = await asyncio.gather(*(tools["add"].call({"a": 1, "b": b}) for b in range(20)))
     with pytest.raises(ToolError) as error:
         await tools["fail"].call({"why": "error"})
+    for odd in ("a\ud83d", "\ud83d\ude00"):
+        answers.append(await tools["look_up"].call({"title": odd}))
+    with pytest.raises(ToolError, match="^look-up takes no arguments that are nested more than 100 deep$"):
+        await tools["look_up"].call({"title": _nested(254)})
     with pytest.raises(ToolError) as refused:
         await tools["add"].call({"a": "one", "b": 2})
     return [*answers, sums, str(error.value), str(refused.value).splitlines()[0]]
@@ -54,6 +65,8 @@ EVERYTHING = [
     "X is a\\x1b[31m page.\nIt has two lines.",
     "first\n[image image/png: not readable as text]\nof a resource\n"
     "[resource application/zip file:///b.bin: not readable as text]",
+    "a\ufffd is a\\x1b[31m page.\nIt has two lines.",
+    "\U0001f600 is a\\x1b[31m page.\nIt has two lines.",
     [str(1 + b) for b in range(20)],
     "Error executing tool fail: no such thing",
     "Error executing tool add: 1 validation error for addArguments",
@@ -111,6 +124,11 @@ def test_a_variable_that_env_names_must_be_set(monkeypatch: pytest.MonkeyPatch) 
         ({}, "an MCP server needs a command or a url, and not both; give one, such as tools.named.mcp.command="),
         ({"command": ["x"], "url": "http://x/"}, "an MCP server needs a command or a url, and not both"),
         ({"url": "x.org/mcp"}, "the url of an MCP server, 'x.org/mcp', is no address; it begins with http:// or"),
+        (
+            {"command": ["x", "--api-key", "abc"]},
+            "the command of an MCP server holds a secret behind '--api-key', which",
+        ),
+        ({"command": ["x", "--its_token=abc"]}, "the command of an MCP server holds a secret behind '--its_token', wh"),
         ({"url": "http:///mcp"}, "the url of an MCP server, 'http:///mcp', is no address"),
     ],
 )
