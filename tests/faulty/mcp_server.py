@@ -128,6 +128,10 @@ def badly(number: int, fault: str) -> None:
         sys.stderr.write("out of memory\n")
         sys.stderr.flush()
         os._exit(3)
+    elif fault == "says_its_secret":
+        sys.stderr.write(f"bad key {os.environ['ITS_SECRET']}\n")
+        sys.stderr.flush()
+        os._exit(4)
     elif fault == "killed":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "closes_output":

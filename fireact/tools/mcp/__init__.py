@@ -83,7 +83,9 @@ class McpServer:
         link = self._connect()
         try:
             await link.started()
-            return listing_of(link.entries.values())
+            return self._without_secrets(listing_of(link.entries.values()))
+        except ToolError as error:
+            raise ToolError(self._without_secrets(str(error))) from None
         finally:
             await link.close()
 
@@ -93,19 +95,25 @@ class McpServer:
 
     async def call(self, tool: Offered, arguments: Mapping[str, Any]) -> str:
         """See ``Tool``."""
-        link = await self._link()
-        if link.entries.get(tool.name) != tool.entry:
-            raise ToolError(f"{self._name} no longer offers {quoted(tool.name)} as it did when this run began")
-        result = await link.call(tool.name, arguments)
-        text = self._without_secrets(text_of(result.content, result.structured_content))
-        if result.is_error:
-            raise ToolError(text)
-        return text
+        try:
+            return self._without_secrets(await self._answer(tool, arguments))
+        except ToolError as error:
+            raise ToolError(self._without_secrets(str(error))) from None
 
     async def aclose(self) -> None:
         """End the server, with all that it has started, or the connection to it."""
         links, self._links = self._links, []
         await asyncio.gather(*(link.close() for link in links))
+
+    async def _answer(self, tool: Offered, arguments: Mapping[str, Any]) -> str:
+        link = await self._link()
+        if self._without_secrets(link.entries.get(tool.name, "")) != tool.entry:
+            raise ToolError(f"{self._name} no longer offers {quoted(tool.name)} as it did when this run began")
+        result = await link.call(tool.name, arguments)
+        text = text_of(result.content, result.structured_content)
+        if result.is_error:
+            raise ToolError(text)
+        return text
 
     async def _link(self) -> Link:
         """A connection to a server that has started."""

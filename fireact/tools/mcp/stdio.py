@@ -141,7 +141,8 @@ async def _stop(process: Any, notes: Notes) -> None:
         process.stdin.close()
     if await _has_exited(process) and by_itself:
         code = process.returncode
-        notes.reason = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"exited with code {code}"
+        name = next((number.name for number in signal.Signals if number == -code), f"signal {-code}")
+        notes.reason = f"was killed by {name}" if code < 0 else f"exited with code {code}"
     for number in (signal.SIGTERM, signal.SIGKILL):
         if _signal(process, number) and not await _has_exited(process):
             continue

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx2
 from mcp.client.streamable_http import streamable_http_client
@@ -20,6 +21,7 @@ _LONGEST = 16 * 2**20  # bytes of a reply
 _LONGEST_WAIT_S = 600.0  # until a reply begins, and between two pieces of one; calls have a time-out of their own
 _TIMEOUTS = httpx2.Timeout(30, read=_LONGEST_WAIT_S)
 _LIMITS = httpx2.Limits(max_connections=1000)  # each call that was given up may keep one until it is closed
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SESSION = "mcp-session-id"  # the protocol's header
 _PACE_S = 0.2  # between two of the SDK's attempts to listen again, of which a server may ask for any number at once
 logging.getLogger("httpx2").setLevel(logging.WARNING)  # it would log the address of every request
@@ -38,7 +40,8 @@ async def streamable_http(url: str, headers: Mapping[str, str], notes: Notes) ->
         notes.has_session = notes.has_session or _SESSION in response.headers
 
     hooks = {"response": [_bound, note_session]}
-    verify = url.startswith("https:")  # else no certificate is ever looked at; reading them all takes time
+    # There no certificate is looked at, and reading them all takes time; elsewhere http may be sent on to https.
+    verify = not (url.startswith("http:") and urlsplit(url).hostname in _LOOPBACK)
     sent = {"Accept-Encoding": CODINGS, **headers}
     async with (
         _Client(headers=sent, timeout=_TIMEOUTS, limits=_LIMITS, event_hooks=hooks, verify=verify) as client,

@@ -156,6 +156,21 @@ def test_a_server_that_can_t_be_begun_with_is_one_sentence(every: int, tmp_path:
     assert said == {fault: STARTS[fault] for fault in faults}
 
 
+def test_a_secret_in_a_server_s_last_words_is_not_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ITS_SECRET", "a-secret-of-its")
+    server = McpServer(command=[sys.executable, str(SCRIPT), "says_its_secret"], env=["ITS_SECRET"])
+
+    async def call() -> str:
+        (tool,) = server.tools(await server.listing())
+        try:
+            return await tool.call({"how": "badly"})
+        finally:
+            await server.aclose()
+
+    with pytest.raises(ToolError, match=r"exited with code 4 \(bad key \*\*\*\)$"):
+        asyncio.run(call())
+
+
 def test_what_a_server_has_started_ends_with_it(tmp_path: Path) -> None:
     assert _all(["leaves_a_child"], tmp_path) == {"leaves_a_child": ["fine"] * 3}
     assert not is_alive(int((tmp_path / "leaves_a_child").read_text()))
