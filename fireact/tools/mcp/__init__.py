@@ -108,7 +108,8 @@ class McpServer:
     async def _answer(self, tool: Offered, arguments: Mapping[str, Any]) -> str:
         link = await self._link()
         if self._without_secrets(link.entries.get(tool.name, "")) != tool.entry:
-            raise ToolError(f"{self._name} no longer offers {quoted(tool.name)} as it did when this run began")
+            raise ToolError(f"{self._name} no longer offers {quoted(tool.name)} as it did when this run began; give a "
+                            "run with its tools of today another run_dir")
         result = await link.call(tool.name, arguments)
         text = text_of(result.content, result.structured_content)
         if result.is_error:

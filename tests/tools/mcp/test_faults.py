@@ -177,5 +177,8 @@ def test_what_a_server_has_started_ends_with_it(tmp_path: Path) -> None:
 
 
 def test_a_tool_that_is_no_longer_as_it_was_listed_is_not_called(tmp_path: Path) -> None:
-    changed = "Error: the MCP server '…' no longer offers 'do' as it did when this run began"
+    changed = (
+        "Error: the MCP server '…' no longer offers 'do' as it did when this run began; give a run with its tools of "
+        "today another run_dir"
+    )
     assert _all(["changes"], tmp_path) == {"changes": [changed] * 3}
