@@ -43,11 +43,11 @@ def write_questions(file: Path, faults: Iterable[str]) -> None:
     file.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
-def evaluate(folder: Path, *overrides: str) -> Left:
+def evaluate(folder: Path, *overrides: str, rounds: int = 3) -> Left:
     """Run ``evaluate.py`` on the questions of ``folder`` with its run folder, ``run``, there."""
     task = ["task=file", f"task.path={folder}/questions.jsonl", "method=fireact", "lm=openai"]
     places = [f"run_dir={folder}/run", f"cache_dir={folder}/cache", f"runs_dir={folder}/runs", "lm.model=m",
-              "method.max_rounds=3"]
+              f"method.max_rounds={rounds}"]
     environment = {**os.environ, "OPENAI_API_KEY": "sk-loopback", "SERPAPI_API_KEY": "serp-loopback"}
     started = time.monotonic()
     command = [sys.executable, str(ROOT / "evaluate.py"), *task, *places, *overrides]

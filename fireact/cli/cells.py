@@ -115,6 +115,8 @@ class Cells:
                 folders.forget_failure(cell)
             yield
         except Exception as error:
+            if stop := _stop_behind(error):
+                raise stop from None
             sentence = explain(error)
             if sentence is None and cell is None:
                 raise
@@ -169,6 +171,14 @@ class Cells:
         if failed and total > 1:
             print(f"{failed} of {total} cells failed; run the same command to try them again", file=sys.stderr)
         return int(failed > 0)
+
+
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """Ctrl-C where it came out as another exception: Python wraps what ends a class's body, and a library's clean-up
+    may fail over it."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _apart(cfg: DictConfig) -> bool:

@@ -14,7 +14,7 @@ from fireact.cli import Config, build, resolved
 from fireact.errors import ConfigError, ModelError
 from fireact.reporting.judging import said
 from fireact.reporting.statistics import summarize
-from fireact.runs import outputs, run_folders, scoring
+from fireact.runs import outputs, run_folders, scoring, tool_servers
 from fireact.runs.adapters import weights
 from fireact.runs.parts import parts
 from fireact.runs.progress import RolloutProgress
@@ -38,9 +38,14 @@ def open_run(cfg: Config) -> run_folders.Run:
     files = digests(result_keys(resolved(cfg.task)), cfg.cache_dir)
     content = {"tuned_sha256": weights(cfg.tuned), **({"task_sha256": files} if files else {})}
     content |= scoring.content(cfg, scoring.task_of(cfg))
+    if offered := tool_servers.digests(cfg.get("tools"), cfg.journal):
+        content |= {"tools_sha256": offered}
     run = run_folders.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == run_folders.State.FINISHED:
         run = outputs.whole(run, None if cfg.journal.replay in ("off", False) else Path(cfg.journal.path))
+    if run.state == run_folders.State.FINISHED and not {"accuracy", "endings"} <= {*run.metrics}:
+        print(f"{run.folder / run_folders.METRICS} is damaged; the run goes on, and writes it again", flush=True)
+        run = run.reopen()
     if run.state == run_folders.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):
         return run if run.metrics["budget_usd"] == scoring.budget_usd(cfg) else run.reopen()
     return run

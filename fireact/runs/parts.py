@@ -8,21 +8,18 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from fireact.cli import Config, build, resolved
+from fireact.cli import Config, build
 from fireact.errors import ConfigError
 from fireact.journal.journaled import JournaledModel, JournaledSearch, JournaledTool
 from fireact.journal.store import Journal, Replay
 from fireact.lms.base import LanguageModel
+from fireact.runs import tool_servers
 from fireact.runs.adapters import weights
-from fireact.runs.result_keys import result_keys
 from fireact.runs.scoring import budget_usd, judge_of
+from fireact.runs.settings import settings
 from fireact.tools.base import SearchTool, Tool
 from fireact.tools.limited import Limited
 from fireact.trajectories.records import FINISH, SEARCH
-from fireact.trajectories.storage.digests import digests
-
-# Of a task whose documents are searched, what says which questions are asked and changes no document.
-_OF_QUESTIONS = ("corpus.limit", "corpus.order", "corpus.prompts")
 
 _NAME = re.compile(r"\w+")
 
@@ -68,31 +65,31 @@ def _judge(cfg: Config, journal: Journal) -> LanguageModel | None:
     return JournaledModel(judge, journal, {**settings("lm", node), **weights(node.get("adapter"))})
 
 
-def named_tools(node: Config | None, journal: Journal | None = None) -> dict[str, Tool]:
+def named_tools(
+    node: Config | None, journal: Journal | None = None, recorded: Config | None = None
+) -> dict[str, Tool]:
     """The tools besides the search tool, each within its limits, by the names that a model calls.
+
+    Args:
+        recorded: the configuration of the run's journal, where that is not open: it may hold what servers offer.
 
     Raises:
         ConfigError: two have one name, or one has that of another action.
+        FireActError: a server does not say what it offers.
     """
     found: dict[str, Tool] = {}
     for key, below in (node.named.items() if node else ()):
         assert node is not None
-        tool: Tool = Limited(build(below), node.timeout_s, node.max_chars, node.on_error)
-        name = tool.schema.name
-        if name.lower() in (SEARCH, FINISH, *map(str.lower, found)) or not _NAME.fullmatch(name):
-            raise ConfigError(f"tools.named.{key} is called {name}, which another action is, or which is no word of "
-                              "letters, digits and _; give its schema another name")
         limits = {"max_chars": node.max_chars, "on_error": node.on_error}
-        found[name] = JournaledTool(tool, journal, {**settings("tool", below), **limits}) if journal else tool
+        for built in tool_servers.built(below, journal, recorded):
+            tool: Tool = Limited(built, node.timeout_s, node.max_chars, node.on_error)
+            name = tool.schema.name
+            if name.lower() in (SEARCH, FINISH, *map(str.lower, found)) or not _NAME.fullmatch(name):
+                raise ConfigError(f"tools.named.{key} is called {name}, which another action is, or which is no word "
+                                  "of letters, digits and _; give its schema another name, or a server's tools a "
+                                  "prefix")
+            found[name] = JournaledTool(tool, journal, {**settings("tool", below), **limits}) if journal else tool
     return found
-
-
-def settings(kind: str, node: Config) -> dict[str, Any]:
-    """What shapes the answers of a part: its configuration and the content of every file that this names."""
-    keys = result_keys({kind: resolved(node)})
-    keys = {key: leaf for key, leaf in keys.items() if not any(f".{part}." in f".{key}." for part in _OF_QUESTIONS)}
-    content = digests(keys, node.get("cache_dir"))
-    return {**keys, **{f"{key} sha256": sha256 for key, sha256 in content.items()}}
 
 
 def _search(node: Config, journal: Journal) -> SearchTool:

@@ -50,7 +50,8 @@ def differences(saved: Mapping[str, Any], config: Mapping[str, Any]) -> Iterator
             yield key, target, ours_now.get(key, "absent")
             return
     said, left_out = _leaves({key: value for key, value in saved.items() if key != DEFAULTS})
-    then = {**left_out, **(saved.get(DEFAULTS) or {}), **said}
+    saved_defaults = saved.get(DEFAULTS)
+    then = {**left_out, **(saved_defaults if isinstance(saved_defaults, Mapping) else {}), **said}
     said_now, left_out_now = _leaves(config)
     now = {**left_out_now, **said_now}
     for key in sorted({*then, *now}, key=lambda key: (key not in then or key not in now, key)):

@@ -3,7 +3,7 @@ other takes named arguments, which its schema describes."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from fireact.trajectories.tool_schema import ToolSchema
@@ -55,4 +55,25 @@ class Tool(Protocol):
 
     async def aclose(self) -> None:
         """Release what it holds; the tool answers no more."""
+        ...
+
+
+class ToolServer(Protocol):
+    """Offers tools that itself alone can name. What it says of them is kept, so that a run is replayed without it."""
+
+    async def listing(self) -> str:
+        """What it offers, as a text that ``tools`` reads.
+
+        Raises:
+            ToolError: it could not be asked.
+            ConfigError: it never will be, as it is set up.
+        """
+        ...
+
+    def tools(self, listing: str) -> Sequence[Tool]:
+        """The tools in what was said. They ask the server when they are called.
+
+        Raises:
+            ConfigError: the listing holds another thing than what is wanted of it.
+        """
         ...

@@ -25,6 +25,9 @@ class ToolSchema:
     description: str = ""
     parameters: str = "{}"
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", _canonical(json.loads(self.parameters)))
+
     @property
     def text_argument(self) -> str | None:
         """The name of the one argument, a text, of a tool that takes no other; else None."""
@@ -101,12 +104,17 @@ class ToolSchema:
             raise DataError(f"{what} needs a name and may have a description, both texts")
         if not isinstance(parameters, Mapping) or not isinstance(parameters.get("properties", {}), Mapping):
             raise DataError(f"the parameters of {what} are no JSON schema of an object")
-        return cls(name, description, json.dumps(parameters, ensure_ascii=False, sort_keys=True))
+        return cls(name, description, _canonical(parameters))
 
 
 def call_ids(first: int, count: int) -> list[str]:
     """Ids for ``count`` calls of a dialogue from the ``first`` on; of nine letters, as Mistral's templates want."""
     return [f"call{number:05}" for number in range(first, first + count)]
+
+
+def _canonical(parameters: Mapping[str, Any]) -> str:
+    """The one text of a schema: what a model was told when it acted is what is said when that is learnt."""
+    return json.dumps(parameters, ensure_ascii=False, sort_keys=True)
 
 
 def _is_a(value: Any, kind: Any) -> bool:

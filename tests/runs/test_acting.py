@@ -144,9 +144,18 @@ def serving(*answers: Answer) -> Iterator[Loopback]:
     try:
         yield server
     finally:
-        asyncio.run_coroutine_threadsafe(server.__aexit__(), loop).result()
+        asyncio.run_coroutine_threadsafe(_ended(server), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+
+
+async def _ended(server: Loopback) -> None:
+    """Close it; who is still being answered, as a client that was killed, is left."""
+    await server.__aexit__()
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)
 
 
 def test_a_budget_without_a_journal_is_refused(tmp_path: Path) -> None:

@@ -53,8 +53,8 @@ def search(cfg: Config) -> str | None:
 
 
 def tools(cfg: Config) -> None:
-    """The tools besides the search tool can be built, and their names tell them apart."""
-    asyncio.run(_closed(named_tools(cfg.get("tools"))))
+    """The tools besides the search tool can be built, servers say what they offer, and names tell them apart."""
+    asyncio.run(_closed(named_tools(cfg.get("tools"), recorded=cfg.journal)))
 
 
 async def _closed(tools: Mapping[str, Tool]) -> None:
@@ -119,7 +119,7 @@ ACTING = (
     Check(questions, ("task", "measure", "tuned")),
     Check(prompt, ("method",)),
     Check(search, ("search", "method", "journal.replay", "journal.path")),
-    Check(tools, ("tools",)),
+    Check(tools, ("tools", "journal.replay", "journal.path")),
     Check(model, ("lm", "journal.replay", "journal.path")),
     Check(judge, ("measure", "lm.budget_usd", "tuned", "journal.replay", "journal.path")),
     Check(logger, ("logger",)),
