@@ -27,10 +27,13 @@ from fireact.trajectories.storage.digests import digests
 from fireact.trajectories.storage.reading import printable
 
 
-def open_run(cfg: Config) -> run_folders.Run:
+def open_run(cfg: Config, figures: Sequence[str] = ()) -> run_folders.Run:
     """The run folder of ``cfg``; which adapter acted is part of what it was made with.
 
     A finished run that a budget cut short goes on under another one, and one of which a file is damaged as well.
+
+    Args:
+        figures: what the caller reads of a finished run's besides ours.
 
     Raises:
         StorageError: the folder can't be written or belongs to another configuration.
@@ -43,7 +46,7 @@ def open_run(cfg: Config) -> run_folders.Run:
     run = run_folders.open(cfg.run_dir, {**resolved(cfg), **content})
     if run.state == run_folders.State.FINISHED:
         run = outputs.whole(run, None if cfg.journal.replay in ("off", False) else Path(cfg.journal.path))
-    if run.state == run_folders.State.FINISHED and not {"accuracy", "endings"} <= {*run.metrics}:
+    if run.state == run_folders.State.FINISHED and not {"accuracy", "endings", *figures} <= {*run.metrics}:
         print(f"{run.folder / run_folders.METRICS} is damaged; the run goes on, and writes it again", flush=True)
         run = run.reopen()
     if run.state == run_folders.State.FINISHED and run.metrics["endings"].get(Ending.BUDGET):

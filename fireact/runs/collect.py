@@ -18,7 +18,7 @@ def collect(cfg: Config) -> int:
     """
     check(cfg)
     with run_folders.locked(cfg.run_dir):
-        run = open_run(cfg)
+        run = open_run(cfg, ["kept"])
         if run.state == run_folders.State.FINISHED:
             kept = f"{run.metrics['kept']} trajectories"
             print(f"{run.folder} is finished already ({kept}{cut_short(run.metrics)}); nothing to do")

@@ -226,7 +226,26 @@ def test_sigterm_stops_as_ctrl_c_does(command: Command, script: Script) -> None:
     assert signal.getsignal(signal.SIGTERM) == before
 
 
-@pytest.mark.parametrize("script", [_interrupted, _interrupted_as_lightning_does])
+def _interrupted_in_a_class_body(cfg: DictConfig) -> None:
+    class Slot:
+        def __set_name__(self, owner: type, name: str) -> None:
+            raise KeyboardInterrupt
+
+    class _Body:
+        slot = Slot()
+
+
+def _interrupted_in_a_clean_up(cfg: DictConfig) -> None:
+    try:
+        raise KeyboardInterrupt
+    finally:
+        {}["nothing is here yet"]
+
+
+@pytest.mark.parametrize(
+    "script",
+    [_interrupted, _interrupted_as_lightning_does, _interrupted_in_a_class_body, _interrupted_in_a_clean_up],
+)
 def test_ctrl_c_says_where_the_work_is(command: Command, script: Script) -> None:
     outcome = command("seed=7", script=script)
     kept = "what was finished is kept in runs/job/small-seed7"

@@ -56,6 +56,18 @@ def test_a_damaged_file_is_written_again_as_it_was(
     assert f"run/{name} is gone or damaged; it is written again\n" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("figure", ["kept", "accuracy", "endings"])
+def test_figures_of_which_one_lost_its_name_are_made_again(figure: str, capsys: pytest.CaptureFixture[str]) -> None:
+    _collect()
+    before = (RUN / "metrics.json").read_bytes()
+    assert before.count(f'"{figure}"'.encode()) == 1
+    (RUN / "metrics.json").write_bytes(before.replace(f'"{figure}"'.encode(), b'"damaged"'))
+    capsys.readouterr()
+    _collect()
+    assert (RUN / "metrics.json").read_bytes() == before
+    assert "run/metrics.json is damaged; the run goes on, and writes it again\n" in capsys.readouterr().out
+
+
 def test_without_its_journal_a_damaged_run_is_named_and_left() -> None:
     _collect()
     (RUN / "journal.sqlite").unlink()

@@ -147,6 +147,13 @@ def test_an_unusable_folder_is_named(tmp_path: Path) -> None:
     )
 
 
+def test_a_folder_whose_config_was_cut_among_its_defaults_is_refused(tmp_path: Path) -> None:
+    _begun(tmp_path)
+    (tmp_path / "config.yaml").write_text("lr: 3\ndefaults: search.bm25")
+    with pytest.raises(StorageError, match="was made with .*; choose another run folder or remove that one"):
+        run_folders.open(tmp_path, CONFIG)
+
+
 @pytest.mark.parametrize("text", ["- a list\n", "a: [1\n", ""])
 def test_a_folder_with_a_broken_config_is_refused(tmp_path: Path, text: str) -> None:
     _begun(tmp_path)
