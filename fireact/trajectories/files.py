@@ -8,7 +8,8 @@ keys                  row
 ====================  ==========================================================
 question, steps       ours: ``Trajectory.to_json``
 instruction, output   released Alpaca data (``data/finetune/alpaca_format``)
-messages              released chat data (``data/finetune/gpt_format``), or OpenAI's with tools
+messages              released chat data (``data/finetune/gpt_format``), or OpenAI's or Anthropic's with tools
+prompt, completion    TRL's, as messages or as two texts; the completion alone is learnt
 conversations         ShareGPT's, with function calls
 traj                  released evaluation run (``trajs/*.json``), one per question
 ====================  ==========================================================
@@ -23,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import conversations, released
+from fireact.trajectories.importers import chats, fields, released
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
 from fireact.trajectories.storage.digests import digest
@@ -52,7 +53,7 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
     for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
         where = f"{path}, {at}"
         try:
-            trajectory = convert(row, counts)
+            trajectory = convert(row, counts, published)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
         cut = len(trajectory.steps) - 1
@@ -104,8 +105,10 @@ def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -
         yield f"row {index}", released.RunRow(row, run, index)
 
 
-def convert(row: Any, counts: Counter[str]) -> Trajectory:
+def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajectory:
     """The trajectory in one row of a file, whatever its form; ``counts`` gains every repair by its name.
+
+    Of a row of the paper's ``published`` files its task is told by what these do alike.
 
     Raises:
         DataError: the row is none; says what is wrong, not where it stands.
@@ -115,16 +118,21 @@ def convert(row: Any, counts: Counter[str]) -> Trajectory:
     if not isinstance(row, dict):
         raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
     if "messages" in row:
-        if conversations.is_native(row):
-            return conversations.from_messages(row, counts)
-        return released.from_chat(row, counts)
+        return chats.from_messages(row, counts, published)
+    if "prompt" in row or "completion" in row:
+        return chats.from_completion(row, counts)
     if "output" in row:
-        return released.from_alpaca(row, counts)
+        return released.from_alpaca(row, counts, published)
     if "traj" in row:
         raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
                         "object of rows by their index; write it as messages, or the file so")
     if "conversations" in row:
-        return conversations.from_sharegpt(row, counts)
+        return chats.from_sharegpt(row, counts)
+    if {"chosen", "rejected"} & {*row}:
+        fields.check(row, (), "the row", counts)
+    if set(row) == {"text"}:
+        raise DataError("the row is one text, in which nothing says what is learnt; write it as 'prompt' and "
+                        "'completion', or as messages")
     if row and not _OURS.intersection(row):
         raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
                         "or instruction and output, or a trajectory of ours")

@@ -87,7 +87,7 @@ def test_every_count_of_a_file_is_in_the_report_of_its_mix(tmp_path: Path) -> No
     mix.load()
     assert mix.report == {
         "replaced_surrogates": 2, "ignored_field id": 1, "unlabelled_observations": 1, "extra_actions": 1,
-        "closing_lines": 1, "rows": 1, "turns_without_action": 1, "kept": 1, "hotpotqa/react": 1,
+        "closing_lines": 1, "rows": 1, "turns_without_action": 1, "kept": 1, "own/react": 1,
     }  # fmt: skip
 
 

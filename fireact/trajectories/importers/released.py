@@ -18,6 +18,7 @@ Repairs, each counted under its name:
   learn from whose second action is another one is refused.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
   After a turn without an action it may be a question as well, and is refused.
+- ``demonstrations``: a chat row ends with the model's answer, of which nothing says whether it is right.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
 - ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
 - ``missing``: questions of an evaluation run that never finished and so are not in its file.
@@ -29,14 +30,15 @@ import hashlib
 import itertools
 import re
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.errors import DataError, quoted
-from fireact.trajectories.dialogue import dialogue_of
+from fireact.errors import DataError, ParseError, quoted
+from fireact.trajectories.dialogue import dialogue_of, parse_step
 from fireact.trajectories.importers import fields
 from fireact.trajectories.importers.episodes import Episode, labelled, of_messages, of_text
-from fireact.trajectories.records import FINISH, SEARCH, Ending, Question, Score, Trajectory, fraction
+from fireact.trajectories.records import FINISH, OWN, SEARCH, Ending, Question, Score, Trajectory, fraction
 from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
 _CHOICE = re.compile(r"^[A-J]\. ?(.*)$")
@@ -46,6 +48,7 @@ _INSTRUCTION, _RESPONSE = "### Instruction:\n", "\n\n### Response:\n"
 _LOWER_YES_NO = re.compile(r"(yes|no)\b")
 _REFLECTIONS = ("let me do a reflection", "let me reflect on how to search better")  # the release's words, and ours
 _MMLU = "Question: "
+RIGHT = "Observation: Episode finished, reward = True"  # the environment's last word on a right answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +75,12 @@ class RunRow:
     index: str
 
 
-def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+def from_alpaca(row: dict[str, Any], counts: Counter[str], published: bool = False) -> Trajectory:
     """One row ``{"instruction", "input", "output"}``; a filled ``input`` follows the instruction under the heading that
-    Alpaca's template gives it, and ``system`` is kept."""
+    Alpaca's template gives it, and ``system`` is kept.
+
+    Of a row of the ``published`` files its task is told; another's is ``own``.
+    """
     fields.check(row, ("instruction", "input", "system", "output"), "the row", counts)
     instruction, output = fields.text(row, "instruction"), fields.text(row, "output")
     given, system = (fields.text(row, key) if row.get(key) is not None else "" for key in ("input", "system"))
@@ -88,17 +94,21 @@ def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
     episode = of_text("\n".join(lines[count:]), _asked(instruction), counts, learnt=True)
     # In the released files, and only there, a CoT row lacks the last newline: the one mark that tells CoT from a ReAct
     # episode that needed no search.
-    trajectory = _training_row(question, episode, maybe_cot=not output.endswith("\n"))
+    trajectory = _training_row(question, episode, not output.endswith("\n"), published)
     return replace(trajectory, question=replace(trajectory.question, system=system)) if system else trajectory
 
 
-def from_chat(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    """One row ``{"messages": [{"role", "content"}, …]}``; a system text before them and weights of 0 are kept."""
+def from_chat(row: dict[str, Any], counts: Counter[str], published: bool = False) -> Trajectory:
+    """One row ``{"messages": [{"role", "content"}, …]}``; a system text before them and weights of 0 are kept.
+
+    One that ends with the model's answer, and so without the environment's closing line, counts as a right
+    demonstration. Of a row of the ``published`` files its task is told; another's is ``own``.
+    """
     fields.check(row, ("messages",), "the row", counts)
     system, messages, learnt = _peeled(row["messages"])
-    question, episode = of_messages(messages, counts, learnt=True)
+    question, episode = of_messages(_closed(messages, counts), counts, learnt=True)
     # A chat row has no such mark, but HotpotQA's ReAct and Reflexion rewards are spelled True and False.
-    trajectory = _training_row(_asked(question), episode, maybe_cot=episode.reward in ("1", "0"))
+    trajectory = _training_row(_asked(question), episode, episode.reward in ("1", "0"), published)
     if trajectory.method == "cot":
         counts["methods_guessed"] += 1
     steps = trajectory.steps
@@ -129,6 +139,18 @@ def _peeled(messages: Any) -> tuple[str, Any, list[bool]]:
             message = {key: value for key, value in message.items() if key != "weight"}
         plain.append(message)
     return system, plain, learnt
+
+
+def _closed(messages: Any, counts: Counter[str]) -> Any:
+    """Messages with the environment's closing line, where the model's answer is the last."""
+    last = messages[-1] if isinstance(messages, list) and messages else None
+    if not isinstance(last, dict) or last.get("role") != "assistant" or not isinstance(last.get("content"), str):
+        return messages
+    with suppress(ParseError):
+        if parse_step(last["content"]).action == FINISH:
+            counts["demonstrations"] += 1
+            return [*messages, {"role": "user", "content": RIGHT}]
+    return messages
 
 
 def _text_tool(name: str) -> ToolSchema:
@@ -183,10 +205,10 @@ def _turns(trajectory: Trajectory) -> list[tuple[str, str]]:
     return [(labelled(t.text), f"Observation: {' '.join((t.observation or closing).split())}") for t in turns]
 
 
-def _training_row(text: str, episode: Episode, maybe_cot: bool) -> Trajectory:
+def _training_row(text: str, episode: Episode, maybe_cot: bool, published: bool) -> Trajectory:
     answer = episode.steps[-1].argument
     # Right episodes name their gold answer; what the right one was, a failed one does not say.
-    question = _question(text, _task(text, episode), answer if episode.right else "")
+    question = _question(text, _task(text, episode) if published else OWN, answer if episode.right else "")
     score = Score(em=float(episode.right), f1=float(episode.right), correct=episode.right)
     return Trajectory(question, _method(episode, maybe_cot), episode.steps, Ending.FINISH, answer, score)
 
