@@ -1,7 +1,8 @@
 """Trajectory files, read whatever their form.
 
-A file ending in ``.jsonl`` holds one row a line; any other file is one JSON value, a list of rows or the released
-``trajs`` object. What a row is shows in its own keys, so no format need be named:
+A file ending in ``.jsonl`` or ``.ndjson`` holds one row a line, one in ``.parquet`` rows in columns; any other file is
+one JSON value, a list of rows or the released ``trajs`` object. Each may be packed by gzip. What a row is shows in its
+own keys, so no format need be named:
 
 ====================  ==========================================================
 keys                  row
@@ -19,14 +20,16 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, quoted
 from fireact.trajectories.importers import chats, fields, released
 from fireact.trajectories.records import Trajectory
-from fireact.trajectories.storage import reading
+from fireact.trajectories.storage import inputs, reading
 from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY
 
@@ -49,20 +52,57 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
     holds a turn of its own can't be told from the model there. The release holds none: its chat files, in which the
     messages tell, have the same steps.
     """
-    published = _is_published(Path(path))
-    for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
-        where = f"{path}, {at}"
+    for attempt in attempted(path, counts, as_said):
+        if isinstance(attempt.found, DataError):
+            raise attempt.found
+        yield attempt.where, attempt.found
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one row: its place, the names of its fields, and its trajectory, or why it is refused.
+
+    A file that can't be read on ends in an attempt without fields.
+    """
+
+    where: str
+    fields: tuple[str, ...]
+    found: Trajectory | DataError
+
+
+def attempted(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[Attempt]:
+    """As ``placed``, but what is refused is handed over, and the next row read; ``counts`` gains nothing of it."""
+    path = Path(path)
+    published = _is_published(path)
+    try:
+        for at, load in _rows(path, counts, as_said):
+            yield _attempt(f"{path}, {at}", load, counts, published)
+    except DataError as error:
+        yield Attempt(str(path), (), error)
+
+
+def _attempt(where: str, load: Loader, counts: Counter[str], published: bool) -> Attempt:
+    own = Counter[str]()
+    names: tuple[str, ...] = ()
+    try:
+        row = load(own)
+        names = tuple(row) if isinstance(row, dict) else ()
         try:
-            trajectory = convert(row, counts, published)
+            trajectory = convert(row, own, published)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
-        cut = len(trajectory.steps) - 1
-        if cut and not published and isinstance(row, dict) and "output" in row and "messages" not in row:
-            counts["observations_cut_at_labels"] += cut
-        counts["rows"] += 1
-        if not trajectory.score.correct:
-            counts["failed"] += 1
-        yield where, trajectory
+    except DataError as error:
+        return Attempt(where, names, error)
+    cut = len(trajectory.steps) - 1
+    if cut and not published and "output" in names and "messages" not in names:
+        own["observations_cut_at_labels"] += cut
+    own["rows"] += 1
+    if not trajectory.score.correct:
+        own["failed"] += 1
+    counts.update(own)
+    if "question" not in names and not published:
+        trajectory = replace(trajectory, provenance={"file": where})
+    return Attempt(where, names, trajectory)
 
 
 def _is_published(path: Path) -> bool:
@@ -74,20 +114,34 @@ def _is_published(path: Path) -> bool:
         return False  # what is wrong with it is said by who reads it
 
 
-def _rows(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
+def _rows(path: Path, counts: Counter[str], as_said: bool) -> Iterator[tuple[str, Loader]]:
+    """The rows of a file, each with its place and how it is read."""
     try:
-        if path.suffix.lower() == ".jsonl":
-            for number, line in reading.lines(path):
+        kind = inputs.kind(path)
+        if kind in (".jsonl", ".ndjson"):
+            for number, line in inputs.lines(path):
                 where = f"line {number}"
-                yield where, reading.loads(line, f"{path}, {where}", _ROW, surrogates)
+                yield where, partial(_loaded, line, f"{path}, {where}", as_said)
+        elif kind == ".parquet":
+            for number, row in enumerate(inputs.parquet(path), start=1):
+                yield f"row {number}", partial(_given, row)
         else:
-            yield from _members(path, counts, surrogates)
+            for where, row in _members(path, counts, "keep" if as_said else counts):
+                yield where, partial(_given, row)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}); name a file of trajectories") from None
 
 
+def _loaded(line: bytes, what: str, as_said: bool, counts: Counter[str]) -> Any:
+    return reading.loads(line, what, _ROW, "keep" if as_said else counts)
+
+
+def _given(row: Any, _: Counter[str]) -> Any:
+    return row
+
+
 def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
-    raw = path.read_bytes()
+    raw = inputs.content(path)
     if not raw.strip():
         raise DataError(f"{path} is empty; expected a list of trajectories")
     if reading.decoded(raw, str(path)).lstrip().startswith("["):
@@ -139,5 +193,6 @@ def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajecto
     return Trajectory.from_json(row)
 
 
+Loader = Callable[[Counter[str]], Any]  # reads a row, and counts what is repaired in it
 _ROW = "one trajectory as a JSON object"
 _OURS = {field.name for field in dataclasses.fields(Trajectory)}
