@@ -12,6 +12,8 @@ instruction, output   released Alpaca data (``data/finetune/alpaca_format``)
 messages              released chat data (``data/finetune/gpt_format``), or OpenAI's or Anthropic's with tools
 prompt, completion    TRL's, as messages or as two texts; the completion alone is learnt
 conversations         ShareGPT's, with function calls
+task, steps           a run of smolagents' agents; also the list of its steps alone
+eval, samples         a log of inspect_ai's evaluations, of which each sample is a row
 traj                  released evaluation run (``trajs/*.json``), one per question
 ====================  ==========================================================
 """
@@ -27,7 +29,7 @@ from pathlib import Path
 from typing import Any
 
 from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import chats, fields, released
+from fireact.trajectories.importers import chats, fields, inspect_logs, released, smolagents
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import inputs, reading
 from fireact.trajectories.storage.digests import digest
@@ -94,7 +96,7 @@ def _attempt(where: str, load: Loader, counts: Counter[str], published: bool) ->
     except DataError as error:
         return Attempt(where, names, error)
     cut = len(trajectory.steps) - 1
-    if cut and not published and "output" in names and "messages" not in names:
+    if cut and not published and "output" in names and "instruction" in names and "messages" not in names:
         own["observations_cut_at_labels"] += cut
     own["rows"] += 1
     if not trajectory.score.correct:
@@ -118,6 +120,8 @@ def _rows(path: Path, counts: Counter[str], as_said: bool) -> Iterator[tuple[str
     """The rows of a file, each with its place and how it is read."""
     try:
         kind = inputs.kind(path)
+        if kind == ".eval":
+            raise DataError(f"{path} is a log that inspect_ai alone unpacks; {inspect_logs.CONVERT}")
         if kind in (".jsonl", ".ndjson"):
             for number, line in inputs.lines(path):
                 where = f"line {number}"
@@ -145,11 +149,17 @@ def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -
     if not raw.strip():
         raise DataError(f"{path} is empty; expected a list of trajectories")
     if reading.decoded(raw, str(path)).lstrip().startswith("["):
-        yield from reading.members(raw, str(path), _ROW, surrogates)
+        yield from _listed(reading.members(raw, str(path), _ROW, surrogates))
         return
     value = reading.loads(raw, str(path), _ROW, surrogates)
     if not isinstance(value, dict):
         raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
+    if inspect_logs.is_log(value):
+        yield from inspect_logs.rows(value, str(path))
+        return
+    if smolagents.is_run(value):
+        yield "its run", value
+        return
     if not all(isinstance(row, dict) and "traj" in row for row in value.values()):
         raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file "
                         "of one row a line .jsonl")
@@ -157,6 +167,18 @@ def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -
     counts["missing"] += max(0, run.asked - len(value))
     for index, row in value.items():
         yield f"row {index}", released.RunRow(row, run, index)
+
+
+def _listed(rows: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The rows of a list; one of smolagents' steps is one run."""
+    first = next(rows, None)
+    if first is None:
+        return
+    if isinstance(first[1], dict) and smolagents.is_run([first[1]]):
+        yield "its run", [first[1], *(step for _, step in rows)]
+        return
+    yield first
+    yield from rows
 
 
 def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajectory:
@@ -169,8 +191,15 @@ def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajecto
     """
     if isinstance(row, released.RunRow):
         return released.from_run(row, counts)
+    if isinstance(row, inspect_logs.SampleRow):
+        return inspect_logs.from_sample(row, counts)
+    if smolagents.is_run(row):
+        return smolagents.from_run(row, counts)
     if not isinstance(row, dict):
         raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
+    if "span_id" in row or "inputs" in row and {"outputs", "output"} & {*row}:
+        raise DataError("the row is a span of a trace, of which several make an episode; write each episode as one "
+                        "row of messages")
     if "messages" in row:
         return chats.from_messages(row, counts, published)
     if "prompt" in row or "completion" in row:
@@ -187,6 +216,8 @@ def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajecto
     if set(row) == {"text"}:
         raise DataError("the row is one text, in which nothing says what is learnt; write it as 'prompt' and "
                         "'completion', or as messages")
+    if "step_number" in row or "task_images" in row:
+        raise DataError("the row is one step of smolagents'; write all steps of a run as one list")
     if row and not _OURS.intersection(row):
         raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
                         "or instruction and output, or a trajectory of ours")
