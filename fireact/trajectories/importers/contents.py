@@ -24,6 +24,10 @@ def modern(messages: Any, counts: Counter[str]) -> list[dict[str, Any]]:
         raise DataError("expected messages as a list of objects with role and content")
     found = []
     for number, message in enumerate(messages, start=1):
+        if message.get("function_call") and message.get("tool_calls"):
+            raise DataError(f"message {number} has function_call and tool_calls; leave one")
+        if message.get("tool_calls") and message.get("role") in ("system", "developer", "user", "tool"):
+            raise DataError(f"message {number} has tool_calls and is not the assistant's, who alone calls; remove them")
         if message.get("function_call") is not None and not message.get("tool_calls"):
             rest = {key: value for key, value in message.items() if key != "function_call"}
             message = {**rest, "tool_calls": [{"function": message["function_call"]}]}

@@ -27,10 +27,12 @@ _READ = {
     "assistant": {"role", "content", "weight", "tool_calls", *contents.REASONING_FIELDS},
     "tool": {"role", "content", "tool_call_id", "name", "is_error"},
 }  # fmt: skip
-_LABEL = re.compile(r"^\W*(?:Thought|Action|Observation)\b", re.MULTILINE | re.IGNORECASE)
-_OBSERVED = re.compile(r"\s*Observation\b")
+# ReAct's labels, however they are decorated; a text that only begins with such a word is prose.
+_LABEL = re.compile(r"^\W*(?:thought|action|observation)(?:\W*\d+)?\W*[:：]", re.MULTILINE | re.IGNORECASE)
+_OBSERVED = re.compile(r"\s*Observation(?: \d+)?:")
 # A call or a turn's label that a message spells in its text, where nothing would carry it out.
-_SPELLED = re.compile(r"^(?:Thought|Action(?: Input)?)(?: \d+)?:|</?tool_call>|\[TOOL_CALLS\]|<function=", re.MULTILINE)
+_SPELLED = re.compile(r"^Action(?: Input)?(?: \d+)?:|</?tool_call>|\[TOOL_CALLS\]|<function=", re.MULTILINE)
+_THOUGHT = re.compile(r"^Thought(?: \d+)?:", re.MULTILINE)
 
 
 def trajectory(messages: Sequence[dict[str, Any]], tools: Sequence[ToolSchema], counts: Counter[str]) -> Trajectory:
@@ -103,7 +105,7 @@ def _said(message: Mapping[str, Any], known: Mapping[str, ToolSchema], what: str
     if isinstance(weight, bool) or weight not in (0, 1):
         raise DataError(f"{what} has the weight {quoted(weight)}; only 0 and 1 are possible")
     reasoning, content = contents.spoken(message, what, counts)
-    if spelled := _SPELLED.search(content):
+    if spelled := _SPELLED.search(content) or (not message.get("tool_calls") and _THOUGHT.search(content)):
         raise DataError(f"{what} spells {quoted(spelled[0])} in its text, where a call is not read; write calls as "
                         "tool_calls, or the whole row as ReAct text")
     if not (called := message.get("tool_calls")):
