@@ -31,7 +31,7 @@ ROWS = {
     "other.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n',
     "tools.jsonl": json.dumps({"messages": [TURNS[0], {"role": "assistant", "tool_calls": [{}]}]}) + "\n",
     "weight.jsonl": json.dumps({"messages": [TURNS[0], {**TURNS[1], "weight": 0}]}) + "\n",
-    "torn.jsonl.gz": gzip.compress(b"{}\n" * 99, mtime=0)[:-9],
+    "torn.jsonl.gz": gzip.compress(b"\n" * 99, mtime=0)[:-9],
     "run.eval": "PK",
     "questions.jsonl": '{"question": "Who?"}\n',
     "questions.csv": "frage,answer\nWho?,a\n",
