@@ -33,7 +33,8 @@ from fireact.trajectories.dialogue import (
     split_reasoning,
     step_text,
 )
-from fireact.trajectories.files import convert, read
+from fireact.trajectories.files import read
+from fireact.trajectories.importers.forms import convert
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage.reading import joined, loads, printable
 

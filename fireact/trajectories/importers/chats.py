@@ -40,7 +40,7 @@ def from_messages(row: Mapping[str, Any], counts: Counter[str], published: bool 
 
 
 def from_sharegpt(row: Mapping[str, Any], counts: Counter[str]) -> Trajectory:
-    """One row ``{"conversations": [{"from", "value"}, …], "tools": JSON text, "system": text}``.
+    """One row ``{"conversations": [{"from", "value"}, …], "tools": JSON text, "system": text}``, or with messages.
 
     Raises:
         DataError: see ``from_messages``.
@@ -50,6 +50,8 @@ def from_sharegpt(row: Mapping[str, Any], counts: Counter[str]) -> Trajectory:
     turns = row["conversations"]
     if not isinstance(turns, list) or not all(isinstance(turn, dict) for turn in turns):
         raise DataError("expected conversations as a list of objects with from and value")
+    if all("role" in turn and "from" not in turn for turn in turns):  # as others name OpenAI's messages
+        return _read([*messages, *turns], row, counts)
     for number, turn in enumerate(turns, start=1):
         what = f"turn {number}"
         fields.check(turn, ("from", "value", "weight"), what, counts)

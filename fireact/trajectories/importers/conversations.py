@@ -107,7 +107,7 @@ def _said(message: Mapping[str, Any], known: Mapping[str, ToolSchema], what: str
     reasoning, content = contents.spoken(message, what, counts)
     if spelled := _SPELLED.search(content) or (not message.get("tool_calls") and _THOUGHT.search(content)):
         raise DataError(f"{what} spells {quoted(spelled[0])} in its text, where a call is not read; write calls as "
-                        "tool_calls, or the whole row as ReAct text")
+                        "tool_calls, or the whole row as ReAct text, without tools and messages of theirs")
     if not (called := message.get("tool_calls")):
         if not content.strip():
             raise DataError(f"{what} says nothing and calls nothing; leave it out")

@@ -18,6 +18,7 @@ METADATA = frozenset((
 ))  # fmt: skip
 # What a server, or a logger, adds to a message; nothing in it is said to a model, however deep.
 LOGGED = frozenset(("cache_control", "citations", "index", "logprobs", "signature", "usage", "token_usage", "timing"))
+PREFERENCES = ("chosen", "rejected", "preferred_output", "non_preferred_output")  # TRL's columns, and OpenAI's
 _WRITE_CALL = "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message"
 # What would change the row, and how to do without; where such a key holds nothing, it says nothing.
 _INSTEAD = {
@@ -34,7 +35,9 @@ _INSTEAD = {
     "annotations": "only text is learnt; remove them",
     **dict.fromkeys(("image", "images", "videos", "audios"), "only text is learnt; leave the row out"),
     "chat_template_kwargs": "say how the template is filled by backbone.thinking, and remove it",
-    **dict.fromkeys(("chosen", "rejected"), "of two answers fine-tuning learns one; write the one to learn as "
+    **dict.fromkeys(("reasoning_content", "reasoning", "thinking"), "write it at the head of 'content', between "
+                    "<think> and </think>"),
+    **dict.fromkeys(PREFERENCES, "of two answers fine-tuning learns one; write the one to learn as "
                     "'completion' beside its 'prompt', and remove both"),
     "label": "a rating is not learnt from; leave out the rows that are rated bad, and remove it",
     "labels": "ratings are not learnt from; leave out the rows that are rated bad, and remove them",

@@ -92,6 +92,8 @@ def test_two_texts_are_a_question_and_what_the_model_says(tmp_path: Path) -> Non
          "has the field 'chat_template_kwargs', which is not read: say how the template is filled by backbone"),
         ({"prompt": "Q?", "chosen": "A", "rejected": "B"}, "'chosen', which is not read: of two answers fine-tun"),
         ({"chosen": [ASK, SAID], "rejected": [ASK, SAID]}, "'chosen', which is not read: of two answers fine-tun"),
+        ({"input": {"messages": [ASK]}, "preferred_output": [SAID], "non_preferred_output": [SAID]},
+         "'preferred_output', which is not read: of two answers fine-tun"),
         ({"messages": [ASK, SAID], "rejected": [SAID]}, "'rejected', which is not read: of two answers fine-tun"),
         ({"prompt": "Q?", "completion": "A", "label": False}, "'label', which is not read: a rating is not learnt"),
         ({"prompt": [ASK], "completion": [SAID], "images": ["x"]}, "'images', which is not read: only text is learnt"),

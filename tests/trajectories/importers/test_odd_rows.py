@@ -134,6 +134,22 @@ def test_odd_messages_are_refused(tmp_path: Path, messages: Any, sentence: str) 
     assert str(found).startswith(f"{tmp_path}/a.jsonl, line 1: ") and not counts, "nothing of a refused row is counted"
 
 
+def test_conversations_of_messages_are_messages(tmp_path: Path) -> None:
+    found, _ = found_in(tmp_path, {"conversations": [USER, calls(call()), result(), ANSWER], "system": "S"})
+    assert isinstance(found, Trajectory) and (found.steps, found.question.system) == ((CALLED, FINISHED), "S")
+    found, _ = found_in(tmp_path, {"conversations": [{**USER, "from": "human"}, ANSWER]})
+    assert isinstance(found, DataError) and "turn 1 has the unknown field 'role'" in str(found)
+
+
+def test_reasoning_beside_react_text_says_where_to_write_it(tmp_path: Path) -> None:
+    said = {"role": "assistant", "content": "Thought: t\nAction: finish[y]", "reasoning_content": "why"}
+    found, _ = found_in(tmp_path, {"messages": [USER, said]})
+    assert isinstance(found, DataError) and "write it at the head of 'content', between" in str(found)
+    written = {"role": "assistant", "content": f"<think>\nwhy\n</think>\n\n{said['content']}"}
+    found, _ = found_in(tmp_path, {"messages": [USER, written]})
+    assert isinstance(found, Trajectory) and found.steps[0].thought == "<think>\nwhy\n</think>\n\nt"
+
+
 def test_tools_in_odd_shapes(tmp_path: Path) -> None:
     plain = {"name": "f", "description": None, "parameters": None}
     shapes = ([plain], [{"type": "function", "function": plain}], json.dumps([plain]),
