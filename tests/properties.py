@@ -48,7 +48,8 @@ KEYS = ("question", "steps", "messages", "instruction", "output", "input", "traj
         "observation", "continues", "learnt", "ending", "score", "em", "f1", "correct", "usage", "lm_calls",
         "provenance", "tools", "name", "description", "parameters", "properties", "weight", "tool_calls",
         "conversations", "from", "value", "user", "assistant", "tool", "finish", "react", "search", "type",
-        "string")  # fmt: skip
+        "string", "prompt", "completion", "reasoning_content", "tool_call_id", "function", "arguments", "task_images",
+        "model_output", "code_action", "thinking", "tool_use", "tool_result")  # fmt: skip
 _STEERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # the direction in which text runs
 
 
