@@ -33,10 +33,12 @@ from fireact.trajectories.dialogue import (
     split_reasoning,
     step_text,
 )
-from fireact.trajectories.files import read
+from fireact.trajectories.exporters.rows import row_of
+from fireact.trajectories.files import placed, read
 from fireact.trajectories.importers.forms import convert
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage.reading import joined, loads, printable
+from fireact.trajectories.storage.writing import write_lines
 
 # What inputs are built from, so that they come near to what is read.
 TEXTS = ("Action: search[Ada]\n", "\nAction: finish[B]", "\nAction: finish[", "Thought: ", "Action: ",
@@ -94,6 +96,23 @@ def file(raw: bytes, path: Path) -> bool:
     except DataError as error:
         assert str(path) in str(error)
         return False
+
+
+def exported(trajectory: Trajectory, to: str, path: Path, leave_out: tuple[str, ...] = ()) -> bool:
+    """A row of any format is read from its file as the trajectory that it was written of, or it is refused."""
+    try:
+        made = row_of(trajectory, to, leave_out, Counter())
+    except DataError:
+        return False
+    write_lines(path, [made])
+    counts: Counter[str] = Counter()
+    ((_, again),) = placed(path, counts)
+    assert leave_out or again.to_json() == trajectory.to_json(), made
+    assert not counts["replaced_surrogates"]
+    if messages := made.get("messages"):
+        assert messages[-1]["role"] == "assistant"
+    assert made.get("conversations", [{"from": "gpt"}])[-1]["from"] == "gpt"
+    return True
 
 
 def learnt(form: TextFormat, said: Dialogue) -> bool:

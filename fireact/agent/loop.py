@@ -11,7 +11,7 @@ from fireact.agent.base import Episode
 from fireact.errors import BudgetError, ModelError, ParseError, ToolError
 from fireact.lms.base import Completion, LanguageModel
 from fireact.tools.base import SearchTool, Tool
-from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, parse_step, step_text
+from fireact.trajectories.dialogue import NO_ACTION, Dialogue, Turn, named, parse_step, step_text
 from fireact.trajectories.records import FINISH, SEARCH, Ending, Question, Step, Usage
 from fireact.trajectories.storage.reading import joined
 from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
@@ -102,7 +102,7 @@ class Loop:
         none that is allowed."""
         if steps is None:
             try:
-                steps = (parse_step(text),)
+                steps = (named(parse_step(text), self._actions),)
             except ParseError:
                 return (Step(text, "", ""),)
         if not steps[0].action or all(step.action in self._actions for step in steps):

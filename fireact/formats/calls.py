@@ -34,11 +34,6 @@ def told(dialogue: Dialogue) -> tuple[ToolSchema, ...]:
     return dialogue.tools or (SEARCH_TOOL,)
 
 
-def names(first: int, count: int) -> list[str]:
-    """Names for ``count`` calls of a dialogue from the ``first`` on; of nine letters, as Mistral's templates want."""
-    return [f"call{number:05}" for number in range(first, first + count)]
-
-
 def call_of(name: Any, arguments: Any) -> Call:
     """A call by its name and its arguments, an object or the JSON text of one.
 

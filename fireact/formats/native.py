@@ -19,7 +19,7 @@ from fireact.formats.chat import ChatFormat
 from fireact.formats.templates import Message, refused
 from fireact.trajectories.dialogue import Dialogue, Turn, reasoning_block, split_reasoning, step_of, turn_ends
 from fireact.trajectories.records import FINISH, Step
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import ToolSchema, call_ids
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,7 +142,7 @@ class NativeFormat(ChatFormat):
         messages, begin, number = self._asked(dialogue), 0, 0
         for end in self.ends(dialogue.turns):
             steps = [step_of(turn) for turn in dialogue.turns[begin:end]]
-            ids = calls.names(number, len(steps))
+            ids = call_ids(number, len(steps))
             messages.append(self._message(steps, ids, calls.told(dialogue)))
             if observed or end < len(dialogue.turns):
                 for turn, step, name in zip(dialogue.turns[begin:end], steps, ids, strict=True):

@@ -12,7 +12,7 @@ from fireact.formats.base import Thinking, inert, one_line
 from fireact.formats.plain import HEADS, plain_text
 from fireact.trajectories.dialogue import THINK, Dialogue, split_reasoning, step_of, turn_ends
 from fireact.trajectories.records import FINISH, Step
-from fireact.trajectories.tool_schema import ToolSchema
+from fireact.trajectories.tool_schema import ToolSchema, call_ids
 
 # What common open models take for control tokens: a served model's tokenizer is out of reach, but its server may read
 # these wherever they stand.
@@ -69,7 +69,7 @@ def served_calls(dialogue: Dialogue, thinking: Thinking = "none") -> list[dict[s
     begin = 0
     for end in turn_ends(dialogue.turns):
         turns = dialogue.turns[begin:end]
-        steps, ids = [step_of(turn) for turn in turns], calls.names(begin, end - begin)
+        steps, ids = [step_of(turn) for turn in turns], call_ids(begin, end - begin)
         reasoning, thought = split_reasoning(steps[0].thought)
         said = steps[0].argument if steps[0].action == FINISH else thought.strip()
         message: dict[str, Any] = _message("assistant", said)

@@ -79,7 +79,7 @@ def named_tools(node: Config | None, journal: Journal | None = None) -> dict[str
         assert node is not None
         tool: Tool = Limited(build(below), node.timeout_s, node.max_chars, node.on_error)
         name = tool.schema.name
-        if name in found or name in (SEARCH, FINISH) or not _NAME.fullmatch(name):
+        if name.lower() in (SEARCH, FINISH, *map(str.lower, found)) or not _NAME.fullmatch(name):
             raise ConfigError(f"tools.named.{key} is called {name}, which another action is, or which is no word of "
                               "letters, digits and _; give its schema another name")
         limits = {"max_chars": node.max_chars, "on_error": node.on_error}

@@ -11,8 +11,15 @@ from fireact.errors import ParseError
 from fireact.trajectories.records import FINISH, SEARCH, Step, Trajectory
 from fireact.trajectories.tool_schema import ToolSchema
 
-_ACTION_LINE = re.compile(r"Action:[ \t]*(\w+)\[(.*)\][^\S\n]*$", re.MULTILINE)
-_ACTION = re.compile(r"^Action:[ \t]*(\w+)\[", re.MULTILINE)
+# ``Action: name[argument]``, and other spellings: ``**Action:** name[argument]``, ``Action 1: Name [argument].``
+_MARKS = "[*`]{0,3}"
+_NUMBERED = rf"(?:[ \t]*\d+)?{_MARKS}[ \t]*:{_MARKS}"
+_HEAD = rf"[ \t]*(?:[#>-]{{1,6}}[ \t]+)?{_MARKS}Action{_NUMBERED}[ \t]*{_MARKS}(\w+){_MARKS}[ \t]*\["
+_TAIL = r"[.*`]{0,4}[^\S\n]*$"
+_ACTION = re.compile(f"^{_HEAD}", re.MULTILINE)
+_ACTION_LINE = re.compile(rf"{_HEAD}(.*)\]{_TAIL}", re.MULTILINE)
+_LAST_BRACKET = re.compile(rf"\]{_TAIL}")
+_THOUGHT = re.compile(rf"\s*(?:[#>-]{{1,6}}[ \t]+)?{_MARKS}Thought{_NUMBERED}")
 STOP = "\nObservation:"
 THINK = ("<think>", "</think>")  # what stands around reasoning in a turn, however the model itself marks it
 _BLOCK = re.compile(r"<think>(.*?)</think>", re.DOTALL)
@@ -56,6 +63,8 @@ class Dialogue:
 def parse_step(text: str) -> Step:
     """The first action line of a model's turn, with everything before it as the thought; reasoning holds no action.
 
+    The label may be numbered, as in ReAct's own prompts, and Markdown may stand round it and after the action.
+
     Raises:
         ParseError: there is no line ``Action: name[argument]``.
     """
@@ -67,6 +76,12 @@ def parse_step(text: str) -> Step:
     reasoning = "\n\n".join(filter(None, map(str.strip, _BLOCK.findall(text[:start]))))
     thought = reasoning_block(reasoning) + _unlabelled(spoken[: action.start])
     return Step(thought.strip(), action.name, action.argument)
+
+
+def named(step: Step, actions: Sequence[str]) -> Step:
+    """``step`` with its action spelled as the only one of ``actions`` that it differs from in case alone."""
+    alike = [action for action in actions if action.lower() == step.action.lower()]
+    return step if step.action in actions or len(alike) != 1 else replace(step, action=alike[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +104,7 @@ def _action(text: str, finished: bool = False) -> _Action | None:
     for head in _ACTION.finditer(text):
         line, name = _ACTION_LINE.match(text, head.start()), head[1]
         end = line.end() if line else None
-        if name not in (SEARCH, FINISH):
+        if name.lower() not in (SEARCH, FINISH):
             closing = closing or _Closing(text)
             closed = closing.end(head.start())
             end = closed if closed is not None or finished else end
@@ -109,7 +124,7 @@ class _Closing:
             self._ends.append(self._starts[-1] + len(line))
             self._starts.append(self._ends[-1] + 1)
             self._depths.append(depth)
-            if line.rstrip().endswith("]"):
+            if _LAST_BRACKET.search(line):
                 self._closing.setdefault(depth, []).append(number)
 
     def end(self, start: int) -> int | None:
@@ -128,7 +143,8 @@ def _start(text: str) -> int | None:
 
 
 def _unlabelled(thought: str) -> str:
-    return thought.strip().removeprefix("Thought:").strip()
+    label = _THOUGHT.match(thought)
+    return thought[label.end() if label else 0 :].strip()
 
 
 def split_reasoning(text: str) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -89,8 +89,6 @@ def _attempt(where: str, load: Loader, counts: Counter[str], published: bool) ->
     if not trajectory.score.correct:
         own["failed"] += 1
     counts.update(own)
-    if "question" not in names and not published:
-        trajectory = replace(trajectory, provenance={"file": where})
     return Attempt(where, names, trajectory)
 
 

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 from annotated_types import Interval
 
-from fireact.errors import ConfigError
+from fireact.errors import ConfigError, DataError
 from fireact.ranges import Count, Fraction
 from fireact.trajectories.dialogue import dialogue_of
-from fireact.trajectories.importers import released
+from fireact.trajectories.exporters.rows import row_of
 from fireact.trajectories.metrics import normalize_answer
 from fireact.trajectories.records import Ending, Question, Trajectory
+from fireact.trajectories.storage.reading import printable
 from fireact.trajectories.storage.writing import write_json, write_lines
 
-_EXPORTS = {"alpaca": "trajectories.alpaca.json", "chat": "trajectories.chat.jsonl"}
+_EXPORTS = {"alpaca": ("trajectories.alpaca.json", "alpaca"), "chat": ("trajectories.chat.jsonl", "react")}
 
 
 class Rules:
@@ -154,27 +155,31 @@ def check_formats(formats: Any) -> None:
 
 
 def export(formats: Iterable[str], trajectories: Sequence[Trajectory], folder: Path) -> list[Path]:
-    """Write ``trajectories.alpaca.json`` (a list of Alpaca rows) or ``trajectories.chat.jsonl`` (OpenAI's messages).
+    """Write ``trajectories.alpaca.json`` (a list of Alpaca rows) or ``trajectories.chat.jsonl`` (ReAct text as OpenAI's
+    messages), without metadata.
 
-    Neither format can say that an episode was broken off, so only those that finished are in them; a line says how many
-    are not.
+    What a format can't hold, such as an episode that was broken off, is not in its file; a line says how many are not,
+    and why the first one is not.
 
     Raises:
         ConfigError: there is no such format.
         StorageError: a file can't be written.
     """
     check_formats(formats)
-    names = list(formats)
-    finished = [trajectory for trajectory in trajectories if trajectory.ending == Ending.FINISH]
-    if names and len(finished) < len(trajectories):
-        print(f"export={','.join(names)} leaves out {len(trajectories) - len(finished)} of {len(trajectories)} "
-              "trajectories: they did not finish, and these formats can't say so")
-    paths = [folder / _EXPORTS[name] for name in names]
-    for name, path in zip(names, paths, strict=True):
-        if name == "alpaca":
-            write_json(path, list(map(released.alpaca_row, finished)))
-        else:
-            write_lines(path, map(released.chat_row, finished))
+    paths = []
+    for name in formats:
+        file, to = _EXPORTS[name]
+        rows, refused = [], list[str]()
+        for trajectory in trajectories:
+            try:
+                rows.append(row_of(trajectory, to, ["metadata"], Counter()))
+            except DataError as error:
+                refused.append(f"{trajectory.question.id}: {error}")
+        if refused:
+            print(f"export={name} leaves out {len(refused)} of {len(trajectories)} trajectories, which it can't hold "
+                  f"(trajectories.jsonl does); the first is {printable(refused[0])}")
+        paths.append(folder / file)
+        (write_json if file.endswith(".json") else write_lines)(paths[-1], rows)
     return paths
 
 

@@ -104,6 +104,11 @@ class ToolSchema:
         return cls(name, description, json.dumps(parameters, ensure_ascii=False, sort_keys=True))
 
 
+def call_ids(first: int, count: int) -> list[str]:
+    """Ids for ``count`` calls of a dialogue from the ``first`` on; of nine letters, as Mistral's templates want."""
+    return [f"call{number:05}" for number in range(first, first + count)]
+
+
 def _is_a(value: Any, kind: Any) -> bool:
     if isinstance(value, bool):
         return kind == "boolean"

@@ -15,7 +15,15 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 from fireact.errors import ConfigError, ParseError
 from fireact.formats import text_format
 from fireact.formats.base import TextFormat
-from fireact.trajectories.dialogue import Dialogue, Turn, cut_after_action, dialogue_of, parse_step, step_text
+from fireact.trajectories.dialogue import (
+    Dialogue,
+    Turn,
+    cut_after_action,
+    dialogue_of,
+    named,
+    parse_step,
+    step_text,
+)
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
 
 STEPS = (
@@ -258,6 +266,31 @@ def test_only_the_first_action_line_counts() -> None:
     text = "Thought: a\nAction: search[b]\nThought: c\nAction: finish[d]"
     assert parse_step(text) == Step("a", "search", "b")
     assert cut_after_action(text) == "Thought: a\nAction: search[b]"
+
+
+@pytest.mark.parametrize(
+    ("text", "step"),
+    [
+        ("**Action:** search[Ada]", Step("", "search", "Ada")),
+        ("**Thought:** a\n**Action**: `search[b]`", Step("a", "search", "b")),
+        ("Thought 1: a\nAction 1: Search[b].", Step("a", "Search", "b")),
+        ("### Action: finish [x]", Step("", "finish", "x")),
+        ("- Action 2: **finish**[y]**", Step("", "finish", "y")),
+        ("Action: python[a = [1,\n2]\nprint(a)].", Step("", "python", "a = [1,\n2]\nprint(a)")),
+        ("<think>\nAction 1: finish[no]\n</think>\nAction 1: finish[y]",
+         Step("<think>\nAction 1: finish[no]\n</think>", "finish", "y")),
+    ],
+)
+def test_common_spellings_are_read(text: str, step: Step) -> None:
+    assert parse_step(text) == step
+    assert parse_step(step_text(step)) == step
+    assert cut_after_action(f"{text}\nmore") == text
+
+
+def test_a_name_in_another_case_is_the_action_of_that_name() -> None:
+    assert named(Step("", "Search", "x"), ("search", "finish")).action == "search"
+    assert named(Step("", "Search", "x"), ("search", "Search")).action == "Search"
+    assert named(Step("", "LOOK", "x"), ("look", "Look")).action == "LOOK"
 
 
 @pytest.mark.parametrize(

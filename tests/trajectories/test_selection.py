@@ -109,7 +109,10 @@ def test_an_export_says_what_it_leaves_out(tmp_path: Path, capsys: pytest.Captur
     kept = [trajectory(0), trajectory(1, WRONG, Ending.STEP_LIMIT), trajectory(2)]
     (path,) = export(["chat"], kept, tmp_path)
     assert len(path.read_text().splitlines()) == 2
-    assert capsys.readouterr().out.startswith("export=chat leaves out 1 of 3 trajectories: they did not finish")
+    assert capsys.readouterr().out == (
+        "export=chat leaves out 1 of 3 trajectories, which it can't hold (trajectories.jsonl does); the first is q1: "
+        "it ended by step_limit, without an answer; write it to=jsonl\n"
+    )
     export([], kept, tmp_path)
     export(["alpaca"], kept[::2], tmp_path)
     assert capsys.readouterr().out == ""

@@ -15,7 +15,6 @@ from fireact.trajectories.importers import calls, contents, conversations, field
 from fireact.trajectories.records import Trajectory
 
 _SAYS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
-_LABELLED = re.compile(r"^(?:Thought|Action|Observation)(?: \d+)?:", re.MULTILINE)
 _TEMPLATE = re.compile(r"<\|[^|<>\n]{1,40}\|>|\[/?INST\]|<</?SYS>>|</?s>|<(?:start|end)_of_turn>")
 _OF_CALLS = ("tools", "functions", "parallel_tool_calls")
 
@@ -97,10 +96,10 @@ def _from_texts(prompt: str, completion: str, row: Mapping[str, Any], counts: Co
         if mark := _TEMPLATE.search(text):
             raise DataError(f"the {name} holds {quoted(mark[0])}, a chat template's mark, which would be learnt as "
                             f"text; {as_messages}")
-    if label := _LABELLED.search(prompt):
-        raise DataError(f"the prompt holds {quoted(label[0])} at the head of a line, so it can't be told who says what "
-                        f"in it; {as_messages}")
-    if not _LABELLED.search(completion):
+    if label := conversations.LABEL.search(prompt):
+        raise DataError(f"the prompt holds {quoted(label[0].strip())} at the head of a line, so it can't be told who "
+                        f"says what in it; {as_messages}")
+    if not conversations.LABEL.search(completion):
         answered = [{"role": "user", "content": prompt}, {"role": "assistant", "content": completion.strip()}]
         return _read(answered, row, counts)
     if any(row.get(key) for key in _OF_CALLS):

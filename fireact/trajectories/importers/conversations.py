@@ -28,7 +28,7 @@ _READ = {
     "tool": {"role", "content", "tool_call_id", "name", "is_error"},
 }  # fmt: skip
 # ReAct's labels, however they are decorated; a text that only begins with such a word is prose.
-_LABEL = re.compile(r"^\W*(?:thought|action|observation)(?:\W*\d+)?\W*[:：]", re.MULTILINE | re.IGNORECASE)
+LABEL = re.compile(r"^\W*(?:thought|action|observation)(?:\W*\d+)?\W*[:：]", re.MULTILINE | re.IGNORECASE)
 _OBSERVED = re.compile(r"\s*Observation(?: \d+)?:")
 # A call or a turn's label that a message spells in its text, where nothing would carry it out.
 _SPELLED = re.compile(r"^Action(?: Input)?(?: \d+)?:|</?tool_call>|\[TOOL_CALLS\]|<function=", re.MULTILINE)
@@ -87,7 +87,7 @@ def is_native(messages: Sequence[Mapping[str, Any]], tools: Any = None) -> bool:
         return True
     said = ((message.get("role"), message.get("content")) for message in messages)
     texts = [(role, content) for role, content in said if isinstance(content, str)]
-    return not any(_LABEL.search(text) if role == "assistant" else _OBSERVED.match(text) for role, text in texts)
+    return not any(LABEL.search(text) if role == "assistant" else _OBSERVED.match(text) for role, text in texts)
 
 
 def _plain(message: Mapping[str, Any], what: str, counts: Counter[str]) -> str:

@@ -10,55 +10,63 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from fireact.errors import DataError, ParseError, quoted
-from fireact.trajectories.dialogue import cut_after_action, parse_step
+from fireact.trajectories.dialogue import cut_after_action, named, parse_step
 from fireact.trajectories.importers import fields
 from fireact.trajectories.learnable import meant_action
-from fireact.trajectories.records import FINISH, Step
+from fireact.trajectories.records import FINISH, SEARCH, Step
 
-_LABEL = re.compile(r"^(?=Thought:|Action:|Observation:)", re.MULTILINE)
-_LABELS = re.compile(r"^(Thought|Action|Observation):", re.MULTILINE)
+_NUMBER = r"(?:[ \t]\d+)?"  # as in ReAct's own prompts
+_LABEL = re.compile(rf"^(?=(?:Thought|Action|Observation){_NUMBER}:)", re.MULTILINE)
+_LABELS = re.compile(rf"^(Thought|Action|Observation){_NUMBER}:", re.MULTILINE)
+_OBSERVATION = re.compile(rf"\A\s*Observation{_NUMBER}:")
 _CLOSING = re.compile(r"Episode finished, reward = (True|False|1|0)\.?")
 _PACKED = re.compile(r"Thought: (.*) Answer: (\w+)\.?", re.DOTALL)
 _WITH_QUESTION = re.compile(r"Action: finish\[Thought: ")  # what follows a question that the assistant says
-_OBSERVATION = "Observation:"
 # A turn of one text: a thought, then one action. Anything else may be words of the page before it.
 _PLAIN_TURNS: tuple[list[str], ...] = ([], ["Thought"], ["Action"], ["Thought", "Action"])
 
 
 @dataclass(frozen=True, slots=True)
 class Episode:
-    """Steps with the closing line as their last observation; ``reward`` is as spelled there: True, False, 1 or 0."""
+    """Steps with the closing line as their last observation; ``reward`` is as spelled there: True, False, 1 or 0.
+
+    Where there is no such line, ``reward`` is empty: nothing says whether the answer is right, so it counts as right.
+    """
 
     steps: tuple[Step, ...]
     reward: str
 
     @property
     def right(self) -> bool:
-        return self.reward in ("True", "1")
+        return self.reward in ("True", "1", "")
 
 
 def of_messages(messages: Any, counts: Counter[str], learnt: bool) -> tuple[str, Episode]:
     """(question, episode) of alternating messages: what the user says is an observation, whatever labels are in it.
 
-    ``learnt`` rows are to be trained on, so what their turns do must be plain; in others the first action counts.
+    ``learnt`` rows are to be trained on, so what their turns do must be plain, and they may end with the assistant's
+    answer (``demonstrations`` counts such); in others the first action counts, and the closing line must be there.
 
     Raises:
-        DataError: a message is not understood, or they do not end with the closing line.
+        DataError: a message is not understood, or they do not end so.
     """
     if not isinstance(messages, list) or not all(isinstance(message, dict) for message in messages):
         raise DataError("expected messages as a list of objects with role and content")
     spoken = [_spoken(message, f"message {number}", counts) for number, message in enumerate(messages, start=1)]
-    if not spoken or spoken[-1][0] != "user":
+    if not spoken or (spoken[-1][0] != "user" and not learnt):
         raise DataError("expected messages that end with the environment's closing line, said by the user")
     question, rest = _opening(spoken, counts)
     steps: list[Step] = []
     for number in range(0, len(rest), 2):
-        said, answer = rest[number][1], rest[number + 1][1]
+        said = rest[number][1]
         turn = labelled(said).strip()
         if learnt:
             _check_turn(turn, f"the model's turn {len(steps) + 1}")
         step = _step(turn, counts)
-        if not answer.lstrip().startswith(_OBSERVATION):
+        if number + 1 == len(rest):
+            return question, _answered([*steps, step], counts)
+        answer = rest[number + 1][1]
+        if not _OBSERVATION.match(answer):
             if learnt and not step.action:
                 raise DataError(f"what the user says after the model's turn {len(steps) + 1} may be a question or an "
                                 "observation, since that turn takes no action; begin it with 'Observation:', or make a "
@@ -86,9 +94,9 @@ def of_text(text: str, question: str, counts: Counter[str], learnt: bool) -> Epi
     turn: list[str] = []
     for piece, following in zip(pieces, [*pieces, ""][1:], strict=True):
         piece = piece.strip()
-        if not piece.startswith(_OBSERVATION):
+        if not _OBSERVATION.match(piece):
             turn.append(piece)
-        elif not following.startswith(_OBSERVATION):
+        elif not _OBSERVATION.match(following):
             said = "\n".join(turn)
             if learnt:
                 _check_one_speaker(said, f"the turn {len(steps) + 1}")
@@ -143,11 +151,11 @@ def _opening(spoken: Sequence[tuple[str, str]], counts: Counter[str]) -> tuple[s
 
 
 def _is_closing(content: str) -> bool:
-    return content.startswith(_OBSERVATION) and _CLOSING.fullmatch(_observation(content)) is not None
+    return _OBSERVATION.match(content) is not None and _CLOSING.fullmatch(_observation(content)) is not None
 
 
 def _observation(text: str) -> str:
-    return text.strip().removeprefix(_OBSERVATION).strip()
+    return _OBSERVATION.sub("", text).strip()
 
 
 def _closed(steps: Sequence[Step], counts: Counter[str]) -> Episode:
@@ -156,6 +164,13 @@ def _closed(steps: Sequence[Step], counts: Counter[str]) -> Episode:
         raise DataError(_NO_END)
     counts["closing_lines"] += 1
     return Episode(tuple(steps), closing[1])
+
+
+def _answered(steps: Sequence[Step], counts: Counter[str]) -> Episode:
+    if steps[-1].action != FINISH:
+        raise DataError(_NO_END)
+    counts["demonstrations"] += 1
+    return Episode(tuple(steps), "")
 
 
 _NO_END = "expected to end with 'Action: finish[…]' and 'Observation: Episode finished, reward = …'"
@@ -167,7 +182,7 @@ def _check_turn(turn: str, what: str) -> None:
         raise DataError(f"{what} says nothing; leave it out")
     before = turn
     with suppress(ParseError):
-        step = parse_step(turn)
+        step = named(parse_step(turn), (SEARCH, FINISH))
         before = step.thought
         if line := meant_action(turn[len(cut_after_action(f"{turn}\n") or turn) :], step):
             raise DataError(f"{what} acts twice, and only its first action, {step.action}[…], was carried out; take "
@@ -186,9 +201,11 @@ def _check_one_speaker(turn: str, what: str) -> None:
 
 def _step(turn: str, counts: Counter[str]) -> Step:
     try:
-        step = parse_step(turn)
+        step = named(parse_step(turn), (SEARCH, FINISH))
     except ParseError:
         return Step(turn, "", "")
+    if f"Action: {step.action}[{step.argument}]" not in turn:
+        counts["respelled_actions"] += 1
     if cut_after_action(f"{turn}\n") != turn:
         counts["extra_actions"] += 1
     if step.action == FINISH and (packed := _PACKED.fullmatch(step.argument)):

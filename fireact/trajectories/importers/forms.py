@@ -21,7 +21,7 @@ from collections import Counter
 from typing import Any
 
 from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import chats, fields, inspect_logs, released, smolagents
+from fireact.trajectories.importers import carried, chats, fields, inspect_logs, released, smolagents
 from fireact.trajectories.records import Trajectory
 
 
@@ -44,17 +44,11 @@ def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajecto
     if "span_id" in row or "inputs" in row and {"outputs", "output"} & {*row}:
         raise DataError("the row is a span of a trace, of which several make an episode; write each episode as one "
                         "row of messages")
-    if "messages" in row:
-        return chats.from_messages(row, counts, published)
-    if "prompt" in row or "completion" in row:
-        return chats.from_completion(row, counts)
-    if "output" in row:
-        return released.from_alpaca(row, counts, published)
+    if any(key in row for key in _FOREIGN):
+        return _carrying(row, counts, published)
     if "traj" in row:
         raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
                         "object of rows by their index; write it as messages, or the file so")
-    if "conversations" in row:
-        return chats.from_sharegpt(row, counts)
     if {*fields.PREFERENCES} & {*row}:
         fields.check({key: row[key] for key in fields.PREFERENCES if key in row}, (), "the row", counts)
     if set(row) == {"text"}:
@@ -68,4 +62,27 @@ def convert(row: Any, counts: Counter[str], published: bool = False) -> Trajecto
     return Trajectory.from_json(row)
 
 
+def _carrying(row: dict[str, Any], counts: Counter[str], published: bool) -> Trajectory:
+    """A row of another form, with what its metadata carries of the trajectory that it was exported from."""
+    row, said = carried.taken(row)
+    if said is None:
+        return _foreign(row, counts, published)
+    found: Counter[str] = Counter()
+    trajectory = carried.merged(_foreign(row, found, published), said)
+    counts.update({name: count for name, count in found.items() if name not in _CONCLUDED})
+    return trajectory
+
+
+def _foreign(row: dict[str, Any], counts: Counter[str], published: bool) -> Trajectory:
+    if "messages" in row:
+        return chats.from_messages(row, counts, published)
+    if "prompt" in row or "completion" in row:
+        return chats.from_completion(row, counts)
+    if "output" in row:
+        return released.from_alpaca(row, counts, published)
+    return chats.from_sharegpt(row, counts)
+
+
+_FOREIGN = ("messages", "prompt", "completion", "output", "conversations")
+_CONCLUDED = ("demonstrations", "methods_guessed", "closing_lines")  # what is no conclusion where a row says it
 _OURS = {field.name for field in dataclasses.fields(Trajectory)}

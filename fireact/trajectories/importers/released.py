@@ -1,4 +1,4 @@
-"""The paper's released trajectories ⇄ ours: Alpaca rows, chat rows and evaluation runs (anchen1011/FireAct at 94c6189).
+"""The paper's released trajectories → ours: Alpaca rows, chat rows and evaluation runs (anchen1011/FireAct at 94c6189).
 
 All three hold the same text; ``episodes`` makes steps of it::
 
@@ -18,7 +18,6 @@ Repairs, each counted under its name:
   learn from whose second action is another one is refused.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
   After a turn without an action it may be a question as well, and is refused.
-- ``demonstrations``: a chat row ends with the model's answer, of which nothing says whether it is right.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
 - ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
 - ``missing``: questions of an evaluation run that never finished and so are not in its file.
@@ -30,14 +29,12 @@ import hashlib
 import itertools
 import re
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
-from fireact.errors import DataError, ParseError, quoted
-from fireact.trajectories.dialogue import dialogue_of, parse_step
+from fireact.errors import DataError, quoted
 from fireact.trajectories.importers import fields
-from fireact.trajectories.importers.episodes import Episode, labelled, of_messages, of_text
+from fireact.trajectories.importers.episodes import Episode, of_messages, of_text
 from fireact.trajectories.records import FINISH, OWN, SEARCH, Ending, Question, Score, Trajectory, fraction
 from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
@@ -106,7 +103,7 @@ def from_chat(row: dict[str, Any], counts: Counter[str], published: bool = False
     """
     fields.check(row, ("messages",), "the row", counts)
     system, messages, learnt = _peeled(row["messages"])
-    question, episode = of_messages(_closed(messages, counts), counts, learnt=True)
+    question, episode = of_messages(messages, counts, learnt=True)
     # A chat row has no such mark, but HotpotQA's ReAct and Reflexion rewards are spelled True and False.
     trajectory = _training_row(_asked(question), episode, episode.reward in ("1", "0"), published)
     if trajectory.method == "cot":
@@ -141,18 +138,6 @@ def _peeled(messages: Any) -> tuple[str, Any, list[bool]]:
     return system, plain, learnt
 
 
-def _closed(messages: Any, counts: Counter[str]) -> Any:
-    """Messages with the environment's closing line, where the model's answer is the last."""
-    last = messages[-1] if isinstance(messages, list) and messages else None
-    if not isinstance(last, dict) or last.get("role") != "assistant" or not isinstance(last.get("content"), str):
-        return messages
-    with suppress(ParseError):
-        if parse_step(last["content"]).action == FINISH:
-            counts["demonstrations"] += 1
-            return [*messages, {"role": "user", "content": RIGHT}]
-    return messages
-
-
 def _text_tool(name: str) -> ToolSchema:
     return ToolSchema(name, "", '{"properties": {"input": {"type": "string"}}, "type": "object"}')
 
@@ -182,29 +167,6 @@ def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:
     return Trajectory(asked, "fireact", episode.steps, Ending.FINISH, episode.steps[-1].argument, score)
 
 
-def alpaca_row(trajectory: Trajectory) -> dict[str, Any]:
-    """The row that ``from_alpaca`` reads, in the released layout but with choices where they belong."""
-    output = "\n".join(line for turn in _turns(trajectory) for line in turn)
-    end = "" if trajectory.method == "cot" else "\n"
-    return {"instruction": trajectory.question.prompt(), "input": "", "output": output + end}
-
-
-def chat_row(trajectory: Trajectory) -> dict[str, Any]:
-    """The row that ``from_chat`` reads: alternating user and assistant messages, as OpenAI's fine-tuning takes them."""
-    messages = [{"role": "user", "content": trajectory.question.prompt()}]
-    for text, observation in _turns(trajectory):
-        messages += [{"role": "assistant", "content": text}, {"role": "user", "content": observation}]
-    return {"messages": messages}
-
-
-def _turns(trajectory: Trajectory) -> list[tuple[str, str]]:
-    """(labelled turn, observation line) of each step, with the closing line where nothing has answered."""
-    right = trajectory.score.correct
-    closing = f"Episode finished, reward = {int(right) if trajectory.method == 'cot' else right}"
-    turns = dialogue_of(trajectory).turns
-    return [(labelled(t.text), f"Observation: {' '.join((t.observation or closing).split())}") for t in turns]
-
-
 def _training_row(text: str, episode: Episode, maybe_cot: bool, published: bool) -> Trajectory:
     answer = episode.steps[-1].argument
     # Right episodes name their gold answer; what the right one was, a failed one does not say.
@@ -221,8 +183,9 @@ def _method(episode: Episode, maybe_cot: bool) -> str:
 
 
 def _task(text: str, episode: Episode) -> str:
-    """Told by what the released files do alike: MMLU questions begin with a label; HotpotQA spells its rewards True and
-    False where the others write 1 and 0, except for CoT, and only StrategyQA answers a lower-case yes or no there."""
+    """Told by what the released files do alike, which all say a reward: MMLU questions begin with a label; HotpotQA
+    spells its rewards True and False where the others write 1 and 0, except for CoT, and only StrategyQA answers a
+    lower-case yes or no there."""
     if text.startswith(_MMLU):
         return "mmlu"
     if episode.reward in ("True", "False"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,8 @@ class Mix:
             elif trajectory.score.correct or not self.right_only:
                 check(trajectory, where, self.report)
                 seen.count(trajectory, file, self.report)
+                if not trajectory.provenance:
+                    trajectory = replace(trajectory, provenance={"file": where})
                 strata[stratum_of(trajectory)].append(trajectory)
         ranked = [i for key in sorted(strata) for i in rank(strata[key], f"{self.seed} {tuple(key)}", source.weight)]
         count = len(ranked) if source.count is None else source.count

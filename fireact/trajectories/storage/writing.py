@@ -119,8 +119,8 @@ def appending(path: Path) -> TextIO:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn the OSError of a block that writes ``path`` into a sentence.
+def writing(path: Path, instead: str = "choose another run folder") -> Iterator[None]:
+    """Turn the OSError of a block that writes ``path`` into a sentence; ``instead`` is what else a user may do.
 
     Raises:
         StorageError: what the block could not do.
@@ -130,7 +130,7 @@ def writing(path: Path) -> Iterator[None]:
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise StorageError(
-            f"cannot write {path} ({why}); free or fix that place, or choose another run folder"
+            f"cannot write {path} ({why}); free or fix that place, or {instead}"
         ) from error
 
 

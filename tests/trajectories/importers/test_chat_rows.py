@@ -79,6 +79,13 @@ def test_a_system_text_and_weights_are_kept(tmp_path: Path) -> None:
     assert trajectory.steps == (replace(SEARCHED, learnt=False), FINISHED)
 
 
+def test_a_chat_may_end_with_the_answer_and_then_counts_as_right(tmp_path: Path) -> None:
+    trajectory, counts = read_trajectory(tmp_path, GOOD[:4])
+    assert trajectory.steps == (SEARCHED, replace(FINISHED, observation=None))
+    assert (trajectory.question.task, trajectory.question.answer, trajectory.score.correct) == ("own", "Y", True)
+    assert counts == {"rows": 1, "demonstrations": 1}
+
+
 def test_other_tools_in_react_text_are_told_and_counted(tmp_path: Path) -> None:
     said = "Thought: t\nAction: python[a = [1,\n2]\nprint(a)]"
     trajectory, counts = read_trajectory(tmp_path, [GOOD[0], model(said), *GOOD[2:]])
@@ -135,7 +142,8 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
         ([GOOD[0], model(f"Thought: t\nObservation: o\n{ACT}"), *GOOD[2:]], "turn 1 holds an observation of its own"),
         ([GOOD[0], *GOOD[3:], *GOOD[1:]], "step 1 of 3 is finish"),
         ([*GOOD[:4], user("Observation: No. Episode finished, reward = True")], "expected to end with"),
-        (GOOD[:2], "expected messages that end with the environment's closing line"),
+        (GOOD[:2], "expected to end with 'Action: finish"),
+        ([*GOOD[:3], model("Y.")], "expected to end with 'Action: finish"),
         ([GOOD[0], "Hi", *GOOD[2:]], "expected messages as a list of objects"),
     ],
 )
@@ -162,10 +170,8 @@ def test_a_rows_unknown_keys_are_named(tmp_path: Path, key: str, value: Any, sen
 
 
 MEANT = [
-    "Thought 1: t\nAction 1: Search[X]",
     "Thought: I need it. Action: search[X]",
     "Act: search[X]",
-    "**Action:** search[X]",
     "__Action__: lookup(X)",
     "search[X]",
     "I do: finish[Y]",
@@ -178,6 +184,16 @@ MEANT = [
 ]
 
 
+@pytest.mark.parametrize(
+    "said", ["Thought 1: t\nAction 1: Search[X]", "Thought: t\n**Action:** search[X]", "t\n> Action: `search [X].`"]
+)
+def test_common_spellings_are_read_and_counted(tmp_path: Path, said: str) -> None:
+    steps, counts = read_row(tmp_path, [GOOD[0], model(said), user("Observation 1: X is by Y."), *GOOD[3:]])
+    assert steps == (Step("t", "search", "X", "X is by Y."), FINISHED) and counts["respelled_actions"] == 1
+    with pytest.raises(DataError, match=r"turn 1 acts twice, .* search\[…\], was carried out; take 'Action: search\[Z"):
+        read_row(tmp_path, [GOOD[0], model(f"{said}\nAction: search[Z]"), *GOOD[2:]])
+
+
 @pytest.mark.parametrize("said", MEANT)
 def test_a_meant_action_is_never_learnt_as_prose(tmp_path: Path, said: str) -> None:
     for turn in (said, f"Thought: t\n{said}", f"{said}\nAction: search[Z]"):
@@ -186,7 +202,7 @@ def test_a_meant_action_is_never_learnt_as_prose(tmp_path: Path, said: str) -> N
 
 
 def test_a_label_of_another_style_is_never_learnt_as_prose(tmp_path: Path) -> None:
-    for said in ("Thought 2: t", "*thought*: t", "hm\n- Observation 1: o", "Obs: o"):
+    for said in ("*thought*: t", "hm\n- Observation 1: o", "Obs: o"):
         with pytest.raises(DataError, match="step 1 holds '.*', a label in a thought; write 'Thought: "):
             read_row(tmp_path, [GOOD[0], model(f"{said}\nAction: search[X]"), *GOOD[2:]])
 

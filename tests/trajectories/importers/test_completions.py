@@ -48,9 +48,8 @@ def test_react_text_in_messages_is_read_alike(tmp_path: Path) -> None:
     turns = [ASK, {"role": "assistant", "content": ACT}, {"role": "user", "content": SEEN}]
     end = {"role": "assistant", "content": DONE}
     trajectory, counts = read_row(tmp_path, prompt=turns, completion=[end])
-    closing = "Episode finished, reward = True"
     assert trajectory.steps == (
-        Step("look", "search", "tea", "Tea costs 9.", learnt=False), Step("so", "finish", "9", closing)
+        Step("look", "search", "tea", "Tea costs 9.", learnt=False), Step("so", "finish", "9")
     )  # fmt: skip
     assert counts["demonstrations"] == 1 and trajectory.question.task == "own"
     shared = [("human", ASK["content"]), ("gpt", ACT), ("human", SEEN), ("gpt", DONE)]
@@ -105,6 +104,17 @@ def test_what_would_be_read_wrongly_is_refused(tmp_path: Path, row: dict[str, An
     with pytest.raises(DataError) as error:
         read_row(tmp_path, **row)
     assert str(error.value).startswith(f"{tmp_path}/a.jsonl, line 1: ") and sentence in str(error.value)
+
+
+@pytest.mark.parametrize("said", ["**Action:** finish[9]", "Thought 1: so\nAction 1: Finish[9]", "action: finish[9]"])
+def test_another_spelling_of_an_action_is_never_an_answer(tmp_path: Path, said: str) -> None:
+    as_messages = {"prompt": [ASK], "completion": [{"role": "assistant", "content": said}]}
+    for row in ({"prompt": "Q?", "completion": said}, as_messages):
+        try:
+            trajectory, _ = read_row(tmp_path, **row)
+        except DataError:
+            continue
+        assert trajectory.steps[-1].argument == "9"
 
 
 def test_empty_columns_of_a_preference_set_say_nothing(tmp_path: Path) -> None:

@@ -12,7 +12,6 @@ import pytest
 from fireact.errors import DataError
 from fireact.trajectories.dialogue import parse_step, step_text
 from fireact.trajectories.files import read
-from fireact.trajectories.importers.released import alpaca_row, chat_row
 from fireact.trajectories.records import Ending, Question, Score, Step, Trajectory
 from fireact.trajectories.storage.writing import write_lines
 
@@ -122,28 +121,6 @@ def test_alpaca_text_run(tmp_path: Path) -> None:
 def trajectory(method: str, *steps: Step, choices: tuple[str, ...] = ()) -> Trajectory:
     question = Question("q", "Which one?", steps[-1].argument, "hotpotqa", "train", choices)
     return Trajectory(question, method, steps, Ending.FINISH, steps[-1].argument, Score(1.0, 1.0, True))
-
-
-@pytest.mark.parametrize("to_row", [alpaca_row, chat_row])
-@pytest.mark.parametrize(
-    "original",
-    [
-        trajectory("react", Step("a", "search", "b", "c d"), Step("e", "finish", "f")),
-        trajectory("cot", Step("a\n\nb", "finish", "f")),
-        trajectory("react", Step("no search needed", "finish", "f")),
-        trajectory("react", Step("Thought: hm", "", "", "Invalid"), Step("e", "finish", "f"), choices=("x", "y")),
-    ],
-)
-def test_what_is_written_is_read(tmp_path: Path, to_row: Any, original: Trajectory) -> None:
-    file = tmp_path / "rows.jsonl"
-    write_lines(file, [to_row(original)])
-    (again,) = read(file, Counter())
-    assert again.question.prompt() == original.question.prompt()
-    assert (again.method, again.answer, again.score) == (original.method, original.answer, original.score)
-    assert [(s.thought, s.action, s.argument) for s in again.steps] == [
-        (s.thought, s.action, s.argument) for s in original.steps
-    ]
-    assert [s.observation for s in again.steps[:-1]] == [s.observation for s in original.steps[:-1]]
 
 
 def test_our_own_rows_are_read_back_equal(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 from fireact.errors import DataError
-from fireact.trajectories.files import read
+from fireact.trajectories.files import placed, read
 from fireact.trajectories.mixes.mix import of_file
 from fireact.trajectories.records import Step
 from fireact.trajectories.storage import inputs
@@ -46,7 +46,9 @@ def folder(tmp_path: Path) -> Path:
 def test_a_folder_is_all_its_files_in_a_stable_order(folder: Path) -> None:
     names = [str(path.relative_to(folder)) for path in inputs.named([folder])]
     assert names == ["a/deep/1.JSONL", "b/2.json", "b/3.jsonl.gz", "b/4.json.gz", "z.jsonl"]
-    found = [(t.answer, t.provenance["file"]) for path in inputs.named([folder]) for t in read(path, Counter())]
+    found = [(t.answer, where) for path in inputs.named([folder]) for where, t in placed(path, Counter())]
+    loaded = of_file(str(folder), methods=["react"]).load()
+    assert sorted((t.answer, t.provenance["file"]) for t in loaded) == sorted(found)
     assert found == [
         ("deep", f"{folder}/a/deep/1.JSONL, line 1"), ("json", f"{folder}/b/2.json, row 1"),
         ("one", f"{folder}/b/3.jsonl.gz, line 1"), ("two", f"{folder}/b/3.jsonl.gz, line 2"),
