@@ -34,7 +34,8 @@ from fireact.trajectories.dialogue import (
     step_text,
 )
 from fireact.trajectories.exporters.rows import row_of
-from fireact.trajectories.files import convert, placed, read
+from fireact.trajectories.files import placed, read
+from fireact.trajectories.importers.forms import convert
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage.reading import joined, loads, printable
 from fireact.trajectories.storage.writing import write_lines
@@ -49,7 +50,8 @@ KEYS = ("question", "steps", "messages", "instruction", "output", "input", "traj
         "observation", "continues", "learnt", "ending", "score", "em", "f1", "correct", "usage", "lm_calls",
         "provenance", "tools", "name", "description", "parameters", "properties", "weight", "tool_calls",
         "conversations", "from", "value", "user", "assistant", "tool", "finish", "react", "search", "type",
-        "string")  # fmt: skip
+        "string", "prompt", "completion", "reasoning_content", "tool_call_id", "function", "arguments", "task_images",
+        "model_output", "code_action", "thinking", "tool_use", "tool_result")  # fmt: skip
 _STEERING = {"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"}  # the direction in which text runs
 
 

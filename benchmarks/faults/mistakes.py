@@ -8,6 +8,7 @@ behind that stops the right command.
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import re
@@ -27,9 +28,11 @@ ROWS = {
     "wide.jsonl": '{"a": 1}'.encode("utf-16"),
     "nan.jsonl": '{"question": NaN}\n',
     "twice.jsonl": '{"a": 1, "a": 2}\n',
-    "other.jsonl": '{"prompt": "a", "completion": "b"}\n',
+    "other.jsonl": '{"prompt": "a", "chosen": "b", "rejected": "c"}\n',
     "tools.jsonl": json.dumps({"messages": [TURNS[0], {"role": "assistant", "tool_calls": [{}]}]}) + "\n",
     "weight.jsonl": json.dumps({"messages": [TURNS[0], {**TURNS[1], "weight": 0}]}) + "\n",
+    "torn.jsonl.gz": gzip.compress(b"\n" * 99, mtime=0)[:-9],
+    "run.eval": "PK",
     "questions.jsonl": '{"question": "Who?"}\n',
     "questions.csv": "frage,answer\nWho?,a\n",
     "broken.yaml": "a: [1\n",
@@ -58,7 +61,9 @@ COMMANDS = [
     f"{TUNE} data.path=nowhere.jsonl", f"{TUNE} data.path=empty.jsonl", f"{TUNE} data.path=torn.jsonl",
     f"{TUNE} data.path=latin.jsonl", f"{TUNE} data.path=wide.jsonl", f"{TUNE} data.path=nan.jsonl",
     f"{TUNE} data.path=twice.jsonl", f"{TUNE} data.path=other.jsonl", f"{TUNE} data.path=tools.jsonl",
-    f"{TUNE} data.path=weight.jsonl", f"{TUNE} data.path=full", f"{TUNE}", f"{ACT} task=nothing",
+    f"{TUNE} data.path=weight.jsonl", f"{TUNE} data.path=full",
+    f"{TUNE} data.path=torn.jsonl.gz", f"{TUNE} data.path=*.jsnl", f"{TUNE} data.path=run.eval",
+    f"{TUNE} data.path=hf://datasets/owner/name", f"{TUNE}", f"{ACT} task=nothing",
     f"{ACT} task=file task.path=questions.jsonl", f"{ACT} task=file task.path=questions.csv",
     f"{ACT} task=file task.path=nowhere.csv", f"{ACT} task.limit=0", f"{ACT} lm=openai",
     f"{ACT} lm=openai lm.model=gpt-4o", f"{ACT} lm=openai lm.model=m lm.base_url=localhost:8000",

@@ -1,31 +1,24 @@
 """Trajectory files, read whatever their form.
 
-A file ending in ``.jsonl`` holds one row a line; any other file is one JSON value, a list of rows or the released
-``trajs`` object. What a row is shows in its own keys, so no format need be named:
-
-====================  ==========================================================
-keys                  row
-====================  ==========================================================
-question, steps       ours: ``Trajectory.to_json``
-instruction, output   released Alpaca data (``data/finetune/alpaca_format``)
-messages              released chat data (``data/finetune/gpt_format``), or OpenAI's with tools
-conversations         ShareGPT's, with function calls
-traj                  released evaluation run (``trajs/*.json``), one per question
-====================  ==========================================================
+A file ending in ``.jsonl`` or ``.ndjson`` holds one row a line, one in ``.parquet`` rows in columns; any other file is
+one JSON value, a list of rows or the released ``trajs`` object. Each may be packed by gzip. What
+rows may be: ``importers/forms.py``.
 """
 
 from __future__ import annotations
 
-import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from fireact.errors import DataError, quoted
-from fireact.trajectories.importers import carried, conversations, released
+from fireact.errors import DataError
+from fireact.trajectories.importers import inspect_logs, released, smolagents
+from fireact.trajectories.importers.forms import convert
 from fireact.trajectories.records import Trajectory
-from fireact.trajectories.storage import reading
+from fireact.trajectories.storage import inputs, reading
 from fireact.trajectories.storage.digests import digest
 from fireact.trajectories.storage.registry import REGISTRY
 
@@ -48,20 +41,55 @@ def placed(path: str | Path, counts: Counter[str], as_said: bool = False) -> Ite
     holds a turn of its own can't be told from the model there. The release holds none: its chat files, in which the
     messages tell, have the same steps.
     """
-    published = _is_published(Path(path))
-    for at, row in _rows(Path(path), counts, "keep" if as_said else counts):
-        where = f"{path}, {at}"
+    for attempt in attempted(path, counts, as_said):
+        if isinstance(attempt.found, DataError):
+            raise attempt.found
+        yield attempt.where, attempt.found
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """What came of one row: its place, the names of its fields, and its trajectory, or why it is refused.
+
+    A file that can't be read on ends in an attempt without fields.
+    """
+
+    where: str
+    fields: tuple[str, ...]
+    found: Trajectory | DataError
+
+
+def attempted(path: str | Path, counts: Counter[str], as_said: bool = False) -> Iterator[Attempt]:
+    """As ``placed``, but what is refused is handed over, and the next row read; ``counts`` gains nothing of it."""
+    path = Path(path)
+    published = _is_published(path)
+    try:
+        for at, load in _rows(path, counts, as_said):
+            yield _attempt(f"{path}, {at}", load, counts, published)
+    except DataError as error:
+        yield Attempt(str(path), (), error)
+
+
+def _attempt(where: str, load: Loader, counts: Counter[str], published: bool) -> Attempt:
+    own = Counter[str]()
+    names: tuple[str, ...] = ()
+    try:
+        row = load(own)
+        names = tuple(row) if isinstance(row, dict) else ()
         try:
-            trajectory = convert(row, counts)
+            trajectory = convert(row, own, published)
         except DataError as error:
             raise DataError(f"{where}: {error}") from None
-        cut = len(trajectory.steps) - 1
-        if cut and not published and isinstance(row, dict) and "output" in row and "messages" not in row:
-            counts["observations_cut_at_labels"] += cut
-        counts["rows"] += 1
-        if not trajectory.score.correct:
-            counts["failed"] += 1
-        yield where, trajectory
+    except DataError as error:
+        return Attempt(where, names, error)
+    cut = len(trajectory.steps) - 1
+    if cut and not published and "output" in names and "instruction" in names and "messages" not in names:
+        own["observations_cut_at_labels"] += cut
+    own["rows"] += 1
+    if not trajectory.score.correct:
+        own["failed"] += 1
+    counts.update(own)
+    return Attempt(where, names, trajectory)
 
 
 def _is_published(path: Path) -> bool:
@@ -73,28 +101,50 @@ def _is_published(path: Path) -> bool:
         return False  # what is wrong with it is said by who reads it
 
 
-def _rows(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
+def _rows(path: Path, counts: Counter[str], as_said: bool) -> Iterator[tuple[str, Loader]]:
+    """The rows of a file, each with its place and how it is read."""
     try:
-        if path.suffix.lower() == ".jsonl":
-            for number, line in reading.lines(path):
+        kind = inputs.kind(path)
+        if kind == ".eval":
+            raise DataError(f"{path} is a log that inspect_ai alone unpacks; {inspect_logs.CONVERT}")
+        if kind in (".jsonl", ".ndjson"):
+            for number, line in inputs.lines(path):
                 where = f"line {number}"
-                yield where, reading.loads(line, f"{path}, {where}", _ROW, surrogates)
+                yield where, partial(_loaded, line, f"{path}, {where}", as_said)
+        elif kind == ".parquet":
+            for number, row in enumerate(inputs.parquet(path), start=1):
+                yield f"row {number}", partial(_given, row)
         else:
-            yield from _members(path, counts, surrogates)
+            for where, row in _members(path, counts, "keep" if as_said else counts):
+                yield where, partial(_given, row)
     except OSError as error:
         raise DataError(f"{path} can't be read ({error.strerror}); name a file of trajectories") from None
 
 
+def _loaded(line: bytes, what: str, as_said: bool, counts: Counter[str]) -> Any:
+    return reading.loads(line, what, _ROW, "keep" if as_said else counts)
+
+
+def _given(row: Any, _: Counter[str]) -> Any:
+    return row
+
+
 def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -> Iterator[tuple[str, Any]]:
-    raw = path.read_bytes()
+    raw = inputs.content(path)
     if not raw.strip():
         raise DataError(f"{path} is empty; expected a list of trajectories")
     if reading.decoded(raw, str(path)).lstrip().startswith("["):
-        yield from reading.members(raw, str(path), _ROW, surrogates)
+        yield from _listed(reading.members(raw, str(path), _ROW, surrogates))
         return
     value = reading.loads(raw, str(path), _ROW, surrogates)
     if not isinstance(value, dict):
         raise DataError(f"{path} holds one {type(value).__name__}; expected a list of trajectories")
+    if inspect_logs.is_log(value):
+        yield from inspect_logs.rows(value, str(path))
+        return
+    if smolagents.is_run(value):
+        yield "its run", value
+        return
     if not all(isinstance(row, dict) and "traj" in row for row in value.values()):
         raise DataError(f"{path} holds one object that is no evaluation run; expected a list of rows, or name a file "
                         "of one row a line .jsonl")
@@ -104,47 +154,17 @@ def _members(path: Path, counts: Counter[str], surrogates: reading.Surrogates) -
         yield f"row {index}", released.RunRow(row, run, index)
 
 
-def convert(row: Any, counts: Counter[str]) -> Trajectory:
-    """The trajectory in one row of a file, whatever its form; ``counts`` gains every repair by its name.
-
-    Raises:
-        DataError: the row is none; says what is wrong, not where it stands.
-    """
-    if isinstance(row, released.RunRow):
-        return released.from_run(row, counts)
-    if not isinstance(row, dict):
-        raise DataError(f"expected a trajectory as a JSON object, found {type(row).__name__}")
-    if any(key in row for key in ("messages", "output", "conversations")):
-        return _carrying(row, counts)
-    if "traj" in row:
-        raise DataError("the row holds 'traj', as an evaluation run's do, which are read from a .json file of one "
-                        "object of rows by their index; write it as messages, or the file so")
-    if row and not _OURS.intersection(row):
-        raise DataError(f"the row has the fields {quoted(', '.join(row))}, none of which is known; expected messages, "
-                        "or instruction and output, or a trajectory of ours")
-    return Trajectory.from_json(row)
+def _listed(rows: Iterator[tuple[str, Any]]) -> Iterator[tuple[str, Any]]:
+    """The rows of a list; one of smolagents' steps is one run."""
+    first = next(rows, None)
+    if first is None:
+        return
+    if isinstance(first[1], dict) and smolagents.is_run([first[1]]):
+        yield "its run", [first[1], *(step for _, step in rows)]
+        return
+    yield first
+    yield from rows
 
 
-def _carrying(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    """A row of another form, with what its metadata carries of the trajectory that it was exported from."""
-    row, said = carried.taken(row)
-    if said is None:
-        return _foreign(row, counts)
-    found: Counter[str] = Counter()
-    trajectory = carried.merged(_foreign(row, found), said)
-    counts.update({name: count for name, count in found.items() if name not in _CONCLUDED})
-    return trajectory
-
-
-def _foreign(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    if "messages" in row:
-        read = conversations.from_messages if conversations.is_native(row) else released.from_chat
-        return read(row, counts)
-    if "output" in row:
-        return released.from_alpaca(row, counts)
-    return conversations.from_sharegpt(row, counts)
-
-
-_CONCLUDED = ("demonstrations", "methods_guessed", "closing_lines")  # what is no conclusion where a row says it
+Loader = Callable[[Counter[str]], Any]  # reads a row, and counts what is repaired in it
 _ROW = "one trajectory as a JSON object"
-_OURS = {field.name for field in dataclasses.fields(Trajectory)}

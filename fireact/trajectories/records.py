@@ -19,6 +19,7 @@ from fireact.trajectories.reference_calls import call_text
 from fireact.trajectories.tool_schema import ToolSchema
 
 SEARCH, FINISH = "search", "finish"
+OWN = "own"  # the task that questions are filed under where nothing names one
 EM, ACCURACY, F1_NAME = "EM", "accuracy", "F1"  # what tasks call their own scores
 
 

@@ -1,8 +1,8 @@
-"""Look at training rows: ``python -m fireact.trajectories.show FILE [--backbone DIR]``.
+"""Look at training rows: ``python -m fireact.trajectories.show FILE… [--backbone DIR]``.
 
 Prints trajectories as they are learnt, what the model must say in colour (in «» where the terminal has none), with
-their counts of tokens, and last what was read, repaired and ignored in the whole file. Without ``--backbone`` only the
-text is shown, with <end> for the end token.
+their counts of tokens, and last what was read, repaired, ignored and refused in all files. Without ``--backbone`` only
+the text is shown, with <end> for the end token.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import argparse
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -22,10 +23,13 @@ from fireact.errors import ConfigError, DataError, FireActError
 from fireact.formats import text_format
 from fireact.formats.base import Segment
 from fireact.training.rows import RowMaker
-from fireact.trajectories.files import placed
+from fireact.trajectories.duplicates import Seen
+from fireact.trajectories.files import attempted
 from fireact.trajectories.learnable import check
 from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage import inputs
 from fireact.trajectories.storage.reading import printable
+from fireact.trajectories.summary import Summary
 
 
 def main() -> None:
@@ -33,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         "python -m fireact.trajectories.show", description="Show trajectories as training rows."
     )
-    parser.add_argument("file", help="our JSONL, or released Alpaca, chat or evaluation-run data")
+    parser.add_argument("files", nargs="+", metavar="FILE", help="a file of rows, a folder of such, or a pattern in ''")
     parser.add_argument("--backbone", help="a local model folder, for example .cache/backbones/smollm2_135m")
     formats = ["react", "alpaca", "chat", "tools"]
     parser.add_argument("--format", default="alpaca", choices=formats, help="default: %(default)s")
@@ -51,15 +55,16 @@ def main() -> None:
 
 
 def show(options: argparse.Namespace, console: Console) -> None:
-    """Print the first ``options.n`` trajectories of ``options.file``, then what was read and repaired in all of it.
+    """Print the first ``options.n`` trajectories of ``options.files``, then what was read and repaired in all of them.
 
     Raises:
-        DataError, ConfigError: the file, the tokenizer or the format is not usable; names a row that can't be learnt.
+        DataError, ConfigError: a file, the tokenizer or the format is not usable; at the end, the first row that is
+            refused.
     """
     tokenizer = _tokenizer(options.backbone) if options.backbone else _NoTokenizer()
     maker = RowMaker(text_format(options.format, tokenizer), options.loss_on)
-    counts: Counter[str] = Counter()
-    for number, trajectory in enumerate(_learnable(options.file, counts)):
+    counts, summary = Counter[str](), Summary()
+    for number, trajectory in enumerate(_learnable(inputs.named(options.files), counts, summary)):
         if number >= options.n:
             continue
         everything = options.loss_on == "all"
@@ -71,21 +76,35 @@ def show(options: argparse.Namespace, console: Console) -> None:
                 learnt = tokens - sum(example.barred) if everything else sum(example.targets)
                 console.print(f"{tokens} tokens, {learnt} of them targets", style="dim")
     if not counts["rows"]:
-        raise DataError(f"{options.file} holds no trajectory; name a file with at least one")
+        files = ", ".join(options.files)
+        raise summary.first or DataError(f"{files} holds no trajectory; name a file with at least one")
+    for line in summary.lines(counts):
+        console.print(printable(line), soft_wrap=True)
     console.print(printable(", ".join(f"{name} {count}" for name, count in counts.items() if count)), soft_wrap=True)
+    if summary.first:
+        others = f" ({summary.refused - 1} more are refused, as listed above)" if summary.refused > 1 else ""
+        raise DataError(f"{summary.first}{others}")
 
 
-def _learnable(file: str, counts: Counter[str]) -> Iterator[Trajectory]:
-    """The trajectories of a file; failed ones that could not be learnt are counted instead."""
-    for where, trajectory in placed(file, counts):
-        try:
-            check(trajectory, where, counts)
-        except DataError:
-            if trajectory.score.correct:
-                raise
-            counts["failed_unlearnable"] += 1
-        else:
-            yield trajectory
+def _learnable(files: Sequence[Path], counts: Counter[str], summary: Summary) -> Iterator[Trajectory]:
+    """The trajectories of files; what is refused is kept in ``summary``, and failed ones that could not be learnt are
+    counted."""
+    seen = Seen()
+    for file in files:
+        for attempt in attempted(file, counts):
+            try:
+                if isinstance(attempt.found, DataError):
+                    raise attempt.found
+                check(attempt.found, attempt.where, counts)
+            except DataError as error:
+                if isinstance(attempt.found, Trajectory) and not attempt.found.score.correct:
+                    counts["failed_unlearnable"] += 1
+                else:
+                    summary.refuse(attempt.where, error)
+            else:
+                summary.add(attempt.found, attempt.fields)
+                seen.count(attempt.found, file, counts)
+                yield attempt.found
 
 
 def painted(segments: Sequence[Segment], everything: bool, colour: bool) -> Text:

@@ -88,6 +88,42 @@ def test_a_row_cannot_steer_the_terminal_or_the_markup(
     assert r"[/b]\x1b]0;x\x07 q · react" in text
 
 
+def test_the_report_counts_what_was_read_and_what_was_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def calls(item: str, answer: str, **more: object) -> dict[str, object]:
+        function = {"name": "price", "arguments": {"item": item}}
+        called = [{"id": "a", "function": function}, {"id": "b", "function": {"name": "sum", "arguments": {"n": [1]}}}]
+        return {"id": 1, **more, "messages": [
+            {"role": "system", "content": "Be exact."}, {"role": "user", "content": "What?"},
+            {"role": "assistant", "content": "", "tool_calls": called, "weight": 0},
+            {"role": "tool", "tool_call_id": "a", "content": "none", "is_error": item == "gold"},
+            {"role": "tool", "tool_call_id": "b", "content": "1"}, {"role": "assistant", "content": answer},
+        ]}  # fmt: skip
+
+    write_lines(tmp_path / "a.jsonl", [calls("tea", "9"), calls("gold", "0"), calls("x", "1", lr=2), calls("x", "\n")])
+    write_lines(tmp_path / "b.jsonl", [calls("y", "1", beta=2), TRAJECTORY.to_json(), calls("tea", "9")])
+    (tmp_path / "b.jsonl").open("a").write("{torn\n")
+    monkeypatch.setattr(sys, "argv", ["show", str(tmp_path), "-n", "0"])
+    with pytest.raises(SystemExit) as stopped:
+        main()
+    first = f"{tmp_path}/a.jsonl, line 3: the row has the unknown field 'lr', which may change what is learnt; remove"
+    assert str(stopped.value) == f"{first} it (3 more are refused, as listed above)"
+    empty = "message 6 says nothing and calls nothing; leave it out"
+    torn = "is not JSON (Expecting property name enclosed in double quotes); expected one trajectory as a JSON object"
+    assert capsys.readouterr().out.splitlines() == [
+        "messages: system 3, user 4, assistant 8, results 7", "steps: learnt 5, context 6",
+        "calls: price 3 (1 failed), sum 3, search 1", "system texts: rows 3, different 1",
+        "fields read: messages 3, question 1, method 1, steps 1, ending 1, answer 1, score 1, usage 1, provenance 1",
+        "fields ignored: id 3", f"refused 1: {first} it", f"refused 1: {tmp_path}/a.jsonl, line 4: {empty}",
+        f"refused 1: {tmp_path}/b.jsonl, line 1: the row has the unknown field 'beta', which may "
+        "change what is learnt; remove it",
+        f"refused 1: {tmp_path}/b.jsonl, line 4 {torn}",
+        "ignored_field id 3, undescribed_tool price 3, undescribed_tool sum 3, demonstrations 3, rows 4, "
+        "tool_error price 1, duplicates_over_files 1",
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -10,8 +10,8 @@ from typing import Any
 
 from fireact.errors import DataError
 from fireact.trajectories.exporters import conversations, text
-from fireact.trajectories.files import convert
 from fireact.trajectories.importers import carried
+from fireact.trajectories.importers.forms import convert
 from fireact.trajectories.records import Trajectory
 from fireact.trajectories.storage import reading
 

@@ -14,8 +14,11 @@ METADATA = frozenset((
     "source", "origin", "dataset", "dataset_name", "subset", "split", "url", "license", "author", "annotator",
     "created", "created_at", "updated_at", "date", "time", "timestamp", "create_time", "update_time",
     "category", "tags", "topic", "domain", "difficulty", "lang", "language", "model", "generator", "version",
-    "metadata",
+    "metadata", "run_id", "thread_id", "session_id", "user_id",
 ))  # fmt: skip
+# What a server, or a logger, adds to a message; nothing in it is said to a model, however deep.
+LOGGED = frozenset(("cache_control", "citations", "index", "logprobs", "signature", "usage", "token_usage", "timing"))
+PREFERENCES = ("chosen", "rejected", "preferred_output", "non_preferred_output")  # TRL's columns, and OpenAI's
 _WRITE_CALL = "write the call in 'content', as a line 'Action: search[…]', and its result as the next user message"
 # What would change the row, and how to do without; where such a key holds nothing, it says nothing.
 _INSTEAD = {
@@ -30,6 +33,14 @@ _INSTEAD = {
     "refusal": "write it in 'content', or leave the row out",
     "audio": "only text is learnt; leave the row out",
     "annotations": "only text is learnt; remove them",
+    **dict.fromkeys(("image", "images", "videos", "audios"), "only text is learnt; leave the row out"),
+    "chat_template_kwargs": "say how the template is filled by backbone.thinking, and remove it",
+    **dict.fromkeys(("reasoning_content", "reasoning", "thinking"), "write it at the head of 'content', between "
+                    "<think> and </think>"),
+    **dict.fromkeys(PREFERENCES, "of two answers fine-tuning learns one; write the one to learn as "
+                    "'completion' beside its 'prompt', and remove both"),
+    "label": "a rating is not learnt from; leave out the rows that are rated bad, and remove it",
+    "labels": "ratings are not learnt from; leave out the rows that are rated bad, and remove them",
 }
 
 
@@ -41,6 +52,9 @@ def check(row: Mapping[str, Any], read: Collection[str], what: str, counts: Coun
     """
     for key, value in row.items():
         if key in read or (key in _INSTEAD and _is_empty(value)) or (key == "weight" and _is_one(value)):
+            continue
+        if key.lower() in LOGGED:
+            counts[f"ignored_field {key.lower()}"] += 1
             continue
         if key.lower() in METADATA:
             _check_metadata(value, f"{quoted(key)} of {what}", counts)

@@ -18,7 +18,6 @@ Repairs, each counted under its name:
   learn from whose second action is another one is refused.
 - ``unlabelled_observations``: what the user says after a turn lacks the label ``Observation:``; it is put there.
   After a turn without an action it may be a question as well, and is refused.
-- ``demonstrations``: a chat row ends with the answer, so nothing says whether it is right; it counts as right.
 - ``methods_guessed``: a chat row of one step is taken for CoT; it may be a ReAct episode that needed no search.
 - ``ignored_field NAME``: a key that says where a row comes from, and so nothing that could be learnt.
 - ``missing``: questions of an evaluation run that never finished and so are not in its file.
@@ -35,9 +34,8 @@ from typing import Any
 
 from fireact.errors import DataError, quoted
 from fireact.trajectories.importers import fields
-from fireact.trajectories.importers.conversations import TASK
 from fireact.trajectories.importers.episodes import Episode, of_messages, of_text
-from fireact.trajectories.records import FINISH, SEARCH, Ending, Question, Score, Trajectory, fraction
+from fireact.trajectories.records import FINISH, OWN, SEARCH, Ending, Question, Score, Trajectory, fraction
 from fireact.trajectories.tool_schema import SEARCH_TOOL, ToolSchema
 
 _CHOICE = re.compile(r"^[A-J]\. ?(.*)$")
@@ -47,6 +45,7 @@ _INSTRUCTION, _RESPONSE = "### Instruction:\n", "\n\n### Response:\n"
 _LOWER_YES_NO = re.compile(r"(yes|no)\b")
 _REFLECTIONS = ("let me do a reflection", "let me reflect on how to search better")  # the release's words, and ours
 _MMLU = "Question: "
+RIGHT = "Observation: Episode finished, reward = True"  # the environment's last word on a right answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +72,12 @@ class RunRow:
     index: str
 
 
-def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
+def from_alpaca(row: dict[str, Any], counts: Counter[str], published: bool = False) -> Trajectory:
     """One row ``{"instruction", "input", "output"}``; a filled ``input`` follows the instruction under the heading that
-    Alpaca's template gives it, and ``system`` is kept."""
+    Alpaca's template gives it, and ``system`` is kept.
+
+    Of a row of the ``published`` files its task is told; another's is ``own``.
+    """
     fields.check(row, ("instruction", "input", "system", "output"), "the row", counts)
     instruction, output = fields.text(row, "instruction"), fields.text(row, "output")
     given, system = (fields.text(row, key) if row.get(key) is not None else "" for key in ("input", "system"))
@@ -89,17 +91,21 @@ def from_alpaca(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
     episode = of_text("\n".join(lines[count:]), _asked(instruction), counts, learnt=True)
     # In the released files, and only there, a CoT row lacks the last newline: the one mark that tells CoT from a ReAct
     # episode that needed no search.
-    trajectory = _training_row(question, episode, maybe_cot=not output.endswith("\n"))
+    trajectory = _training_row(question, episode, not output.endswith("\n"), published)
     return replace(trajectory, question=replace(trajectory.question, system=system)) if system else trajectory
 
 
-def from_chat(row: dict[str, Any], counts: Counter[str]) -> Trajectory:
-    """One row ``{"messages": [{"role", "content"}, …]}``; a system text before them and weights of 0 are kept."""
+def from_chat(row: dict[str, Any], counts: Counter[str], published: bool = False) -> Trajectory:
+    """One row ``{"messages": [{"role", "content"}, …]}``; a system text before them and weights of 0 are kept.
+
+    One that ends with the model's answer, and so without the environment's closing line, counts as a right
+    demonstration. Of a row of the ``published`` files its task is told; another's is ``own``.
+    """
     fields.check(row, ("messages",), "the row", counts)
     system, messages, learnt = _peeled(row["messages"])
     question, episode = of_messages(messages, counts, learnt=True)
     # A chat row has no such mark, but HotpotQA's ReAct and Reflexion rewards are spelled True and False.
-    trajectory = _training_row(_asked(question), episode, maybe_cot=episode.reward in ("1", "0"))
+    trajectory = _training_row(_asked(question), episode, episode.reward in ("1", "0"), published)
     if trajectory.method == "cot":
         counts["methods_guessed"] += 1
     steps = trajectory.steps
@@ -161,10 +167,10 @@ def from_run(found: RunRow, counts: Counter[str]) -> Trajectory:
     return Trajectory(asked, "fireact", episode.steps, Ending.FINISH, episode.steps[-1].argument, score)
 
 
-def _training_row(text: str, episode: Episode, maybe_cot: bool) -> Trajectory:
+def _training_row(text: str, episode: Episode, maybe_cot: bool, published: bool) -> Trajectory:
     answer = episode.steps[-1].argument
     # Right episodes name their gold answer; what the right one was, a failed one does not say.
-    question = _question(text, _task(text, episode), answer if episode.right else "")
+    question = _question(text, _task(text, episode) if published else OWN, answer if episode.right else "")
     score = Score(em=float(episode.right), f1=float(episode.right), correct=episode.right)
     return Trajectory(question, _method(episode, maybe_cot), episode.steps, Ending.FINISH, answer, score)
 
@@ -182,8 +188,6 @@ def _task(text: str, episode: Episode) -> str:
     lower-case yes or no there."""
     if text.startswith(_MMLU):
         return "mmlu"
-    if not episode.reward:
-        return TASK
     if episode.reward in ("True", "False"):
         return "hotpotqa"
     return "strategyqa" if len(episode.steps) > 1 or _LOWER_YES_NO.match(episode.steps[-1].argument) else "hotpotqa"

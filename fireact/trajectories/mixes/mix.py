@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fireact.errors import ConfigError, DataError
 from fireact.overrides import command, override
 from fireact.ranges import Count, Natural, NoEffect, Positive, Seed, Text, Texts
+from fireact.trajectories.duplicates import Seen
 from fireact.trajectories.files import placed
 from fireact.trajectories.learnable import check
 from fireact.trajectories.mixes.holdings import Lack, Released, held_by, said
 from fireact.trajectories.mixes.sampling import ALL, Cut, Ranked, Stratum, Table, rank, stratum_of, taken
 from fireact.trajectories.records import Trajectory
+from fireact.trajectories.storage import inputs
 from fireact.trajectories.storage.download import together
 
 
@@ -131,7 +133,8 @@ class Mix:
         """
         self.report.clear()
         together(source.file for source in self.sources)  # so that a plan names all that is to be fetched
-        ranked = [item for source in self.sources for item in self._take(source)]
+        seen = Seen()
+        ranked = [item for source in self.sources for item in self._take(source, seen)]
         for method in self.methods:
             if not any(item.stratum.method == method for item in ranked):
                 raise DataError(self._none_of(method))
@@ -143,7 +146,7 @@ class Mix:
         self.report.update(f"{t.question.task}/{t.method}" for t in chosen)
         return chosen
 
-    def _take(self, source: Source) -> Iterable[Ranked]:
+    def _take(self, source: Source, seen: Seen) -> Iterable[Ranked]:
         file = source.file()
         if source.generate and not file.is_file():
             raise DataError(f"{file} is missing; collect it with: {command('generate.py', source.generate)}")
@@ -154,6 +157,9 @@ class Mix:
                 self.report["other_methods"] += 1
             elif trajectory.score.correct or not self.right_only:
                 check(trajectory, where, self.report)
+                seen.count(trajectory, file, self.report)
+                if not trajectory.provenance:
+                    trajectory = replace(trajectory, provenance={"file": where})
                 strata[stratum_of(trajectory)].append(trajectory)
         ranked = [i for key in sorted(strata) for i in rank(strata[key], f"{self.seed} {tuple(key)}", source.weight)]
         count = len(ranked) if source.count is None else source.count
@@ -186,8 +192,12 @@ class Mix:
 
 
 def of_file(path: Text | Texts, **options: Any) -> Mix:
-    """The mix of one file, or of several; ``options`` are ``Mix``'s."""
-    return Mix([Source(file) for file in ([path] if isinstance(path, str) else path)], **options)
+    """The mix of one file, or of several, by name, folder or pattern (``inputs.named``); ``options`` are ``Mix``'s.
+
+    Raises:
+        DataError: a folder holds no file of rows, or a pattern matches none.
+    """
+    return Mix([Source(file) for file in inputs.named([path] if isinstance(path, str) else path)], **options)
 
 
 def collected(

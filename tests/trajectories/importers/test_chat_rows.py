@@ -119,7 +119,7 @@ def test_what_says_nothing_new_is_read_and_metadata_is_counted_by_name(tmp_path:
         ([*GOOD[:2], model("Observation: made up"), *GOOD[2:]], "message 3 is the assistant's; expected"),
         ([model("Hi! What is it?"), *GOOD], "message 1 is the assistant's; expected the question"),
         ([model("Hi!\nWhat is it?"), user(CLOSING)], "message 1 is the assistant's; expected the question"),
-        ([*GOOD[:2], {"role": "tool", "content": "o"}, *GOOD[3:]], "message 3 follows the answer; make a row of each"),
+        ([*GOOD[:2], {"role": "tool", "content": "o"}, *GOOD[3:]], "message 2 spells 'Action:' in its text, where"),
         ([{"role": "human", "content": "Q?"}, *GOOD[1:]], "message 1 has the role 'human'; expected user or assistant"),
         ([*GOOD[:3], model(LAST, weight=0.5), GOOD[4]], "an assistant's message has the weight 0.5; only 0 and 1 are"),
         ([*GOOD[:3], model(LAST, weight=True), GOOD[4]], "an assistant's message has the weight True"),
