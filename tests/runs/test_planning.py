@@ -59,7 +59,7 @@ def test_a_tuning_s_amounts_are_those_of_the_run(plan):
     (row,), lines, refused = plan("train", "optim.epochs=3", "optim.batch_size=2")
     folder, state, trajectories, tokens, steps, epochs, memory, time = row
     assert "/runs/train/tiny_random-qlora-react-file-all-seed0-" in folder
-    assert (state, trajectories, steps, epochs) == ("new", "hotpotqa/react 5", "9", "3")
+    assert (state, trajectories, steps, epochs) == ("new", "own/react 5", "9", "3")
     assert int(tokens.replace(",", "")) > 5 and memory.endswith("GiB") and "a probe of matrix products" in time
     assert refused == 0 and "everything that can be known beforehand is there" in lines[-1]
 

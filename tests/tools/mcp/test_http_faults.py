@@ -75,9 +75,10 @@ def _ends(names: list[str], timeout_s: float) -> dict[str, list[str]]:
     async def one(name: str, places: asyncio.Semaphore) -> list[str]:
         async with places:
             server = McpServer(url=f"{URL[0]}/mcp")
-            (tool,) = (Limited(tool, timeout_s, 1000, "observation") for tool in server.tools(LISTING))
+            (tool,) = server.tools(LISTING)
+            limits = {name: timeout_s, "well": 60}  # a busy machine answers late
             try:
-                return [await tool.call({"how": how}) for how in (name, "well")]
+                return [await Limited(tool, limits[how], 1000, "observation").call({"how": how}) for how in limits]
             finally:
                 await server.aclose()
 
@@ -131,7 +132,7 @@ def test_a_service_that_never_ends_is_left_at_the_deadline() -> None:
     ],
 )  # fmt: skip
 def test_a_fault_is_read_or_named(fault: str, said: str) -> None:
-    assert _ends([fault], 1)[fault] == [said, "fine"]
+    assert _ends([fault], 1 if "did not answer" in said else 60)[fault] == [said, "fine"]
 
 
 def test_a_token_is_sent_and_never_said(monkeypatch: pytest.MonkeyPatch) -> None:
