@@ -154,7 +154,10 @@ class _Source:
         except _FaultError as fault:
             raise DataError(f"{where} {fault}; remove one") from None
         except _NoNumberError as literal:
-            path = _not_finite(json.JSONDecoder().raw_decode(self.text, start)[0])
+            try:
+                path = _not_finite(json.JSONDecoder().raw_decode(self.text, start)[0])
+            except (ValueError, RecursionError):  # what follows it is no JSON either
+                path = None
             field = f" in the field {quoted('.'.join(path))}" if path else ""
             raise DataError(f"{where} holds {quoted(str(literal))}{field}, which is no number; fix it") from None
         except ValueError:  # Python makes no int of more than 4,300 digits

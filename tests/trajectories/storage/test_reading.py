@@ -23,6 +23,8 @@ def rows(text: str | bytes) -> list[tuple[str, object]]:
         ('{"b": {"c": [0.5, NaN]}}', "f holds 'NaN' in the field 'b.c.1', which is no number; fix it"),
         ('{"b": -Infinity}', "f holds '-Infinity' in the field 'b', which is no number"),
         ('{"b": 1e999}', "f holds '1e999' in the field 'b', which is no number"),
+        ('{"b": [1e999"]}', "f holds '1e999', which is no number"),
+        ('{"b": NaN, "c": ' + "[" * 100_000, "f holds 'NaN', which is no number"),
         ("[" * 100_000 + "]" * 100_000, "f is nested too deeply; expected a row"),
         ('{"a": ' * 3_000 + "1" + "}" * 3_000, "f is nested too deeply; expected a row"),
         ("9" * 5_000, "f holds a number of thousands of digits; fix it"),
